@@ -1,0 +1,8 @@
+"""Checkpoints on disk: lazy access to tensors, what each tensor does, and the tiny zoo."""
+
+from evomerge.checkpoints.checkpoint import Checkpoint
+from evomerge.checkpoints.compatibility import check_mergeable
+from evomerge.checkpoints.digest import digest_of
+from evomerge.checkpoints.roles import Position, position_of
+
+__all__ = ["Checkpoint", "Position", "check_mergeable", "digest_of", "position_of"]

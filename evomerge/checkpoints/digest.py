@@ -1,0 +1,67 @@
+"""The digest of a checkpoint: what it contains, wherever it lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from evomerge.checkpoints.checkpoint import Checkpoint
+
+_CHUNK_BYTES = 1 << 22
+
+
+def digest_of(checkpoint: Checkpoint) -> str:
+    """`sha256:` over config and tensor files.
+
+    Hashing reads every byte once; the result is remembered per file, size and time of change in
+    `$XDG_CACHE_HOME/evomerge`, so that large models are not read again at every start.
+    """
+    files = [checkpoint.folder / "config.json", *dict.fromkeys(checkpoint.files.values())]
+    known = _load_cache()
+    keys = {path: _key(path) for path in files}
+    fresh = {key: _hash(path) for path, key in keys.items() if key not in known}
+    if fresh:
+        _save_cache(known | fresh)
+        known |= fresh
+    total = hashlib.sha256("\n".join(known[key] for key in keys.values()).encode())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _key(path: Path) -> str:
+    status = path.resolve().stat()
+    return f"{path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _cache_file() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "evomerge" / "digests.json"
+
+
+def _load_cache() -> dict[str, str]:
+    try:
+        known = json.loads(_cache_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _save_cache(known: dict[str, str]) -> None:
+    """Best effort: a read-only home only costs time."""
+    file = _cache_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(known), encoding="utf-8")
+        draft.replace(file)
+    except OSError:
+        return

@@ -1,0 +1,72 @@
+"""The commands: `evomerge COMMAND …`, one file each."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from evomerge import __version__
+from evomerge.errors import ConfigError, EvomergeError
+
+COMMANDS = {
+    "zoo": "build the tiny zoo: small real models and tasks to try everything on",
+    "search": "search for recipes (a Hydra app: `evomerge search --help` lists its options)",
+    "resume": "go on with a run that was interrupted",
+    "report": "show a run as tables and write its HTML page",
+    "export": "write a run's best recipe, or a recipe file, as a Hugging Face checkpoint",
+    "evaluate": "score a checkpoint or a recipe with a fitness",
+    "ls": "list spaces, fitnesses, optimisers, presets, experiments and runs",
+    "validate": "check search-space, fitness and recipe files, all problems at once",
+    "doctor": "look at this installation and machine, and say what is missing",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Words after `evomerge`; None takes those of the process.
+
+    Returns:
+        Exit status: 0, 1 for a failure of ours or the machine's, 2 for something the user can mend, 130 for Ctrl-C.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help") or words[0] not in COMMANDS:
+        return _overview(words)
+    if words[0] == "--version":
+        return 0
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        # Commands import torch and lm-eval, which takes seconds; only the one asked for does.
+        status: int = importlib.import_module(f"evomerge.cli.{words[0]}").run(words[1:])
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except EvomergeError as error:
+        print(f"evomerge {words[0]}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def parser(command: str, **more: str) -> argparse.ArgumentParser:
+    """An argument parser for one command."""
+    return argparse.ArgumentParser(prog=f"evomerge {command}", description=COMMANDS[command], **more)  # type: ignore[arg-type]
+
+
+def _overview(words: list[str]) -> int:
+    if words and words[0] == "--version":
+        print(f"evomerge {__version__}")
+        return 0
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    text = f"usage: evomerge COMMAND …\n\n{lines}\n\n`evomerge COMMAND --help` says more."
+    if words and words[0] not in ("-h", "--help"):
+        print(f'evomerge: there is no command "{words[0]}".\n\n{text}', file=sys.stderr)
+        return 2
+    print(text)
+    return 0

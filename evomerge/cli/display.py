@@ -1,0 +1,101 @@
+"""The display of a run: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from evomerge.finals import Entry
+from evomerge.fitness.items import SPLITS
+from evomerge.runs import Asked, Assessed, Event, Failed, Told
+from evomerge.runs.results import ranked
+from evomerge.study import Study
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Display:
+    """Shows the events of a run as they are logged."""
+
+    def __init__(self, study: Study, console: Console, bar: Progress | None) -> None:
+        """Use `open_display`."""
+        self._objectives = study.fitness.objectives
+        self._budget = study.settings.candidates
+        self._console = console
+        self._bar = bar
+        self._task = bar.add_task("search", total=self._budget) if bar else None
+        self._losses: dict[int, tuple[float, ...]] = {}
+        self._failures = 0
+        self._assessments = [0, 0]
+        self._last_line_s = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """A line of text."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def show(self, table: Any) -> None:
+        """Anything that rich can draw."""
+        self._console.print(table)
+
+    def begin_finals(self, field: list[Entry]) -> None:
+        """The search is over; finalists and references are scored next."""
+        self._assessments = [0, len(field) * len(SPLITS)]
+        self.say(f"Search done: {self._summary()}\nScoring {len(field)} finalists and references on unseen items …")
+        if self._bar and self._task is not None:
+            self._bar.reset(self._task, total=self._assessments[1], description="finals")
+
+    def watch(self, event: Event) -> None:
+        """Take in one event."""
+        match event:
+            case Told(number, losses):
+                self._losses[number] = losses
+                self._advance(f"{len(self._losses)}/{self._budget} candidates, {self._summary()}")
+            case Failed(number, reason):
+                self._failures += 1
+                self.say(f"candidate {number} failed: {reason}")
+            case Assessed():
+                self._assessments[0] += 1
+                self._advance("assessed {}/{}".format(*self._assessments))
+            case Asked():
+                pass
+
+    def _advance(self, text: str) -> None:
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, advance=1, description=self._summary())
+        elif time.monotonic() - self._last_line_s > _SECONDS_BETWEEN_LINES:
+            self._last_line_s = time.monotonic()
+            self.say(text)
+
+    def _summary(self) -> str:
+        names, told = self._objectives.names, list(self._losses.values())
+        if not told:
+            return ""
+        best = min(told, key=sum)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, self._objectives.from_losses(best), strict=True))
+        front = f", front of {len(ranked(told)[0])}" if len(names) > 1 else ""
+        failed = f", {self._failures} failed" if self._failures else ""
+        return f"best {shown}{front}{failed}"
+
+
+@contextmanager
+def open_display(study: Study, run_dir: Path) -> Iterator[Display]:
+    """A display for one run."""
+    console = Console()
+    genes, objectives = len(study.space.genes), ", ".join(study.fitness.objectives.names)
+    heading = f"{run_dir}: {study.settings.optimizer['name']} on {genes} genes, objectives: {objectives}"
+    if not console.is_terminal:
+        display = Display(study, console, None)
+        display.say(heading)
+        yield display
+        return
+    columns = (SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console) as bar:
+        display = Display(study, console, bar)
+        display.say(heading)
+        yield display

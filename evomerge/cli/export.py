@@ -1,0 +1,75 @@
+"""`evomerge export`: a recipe as an ordinary Hugging Face checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
+from evomerge.cli import parser
+from evomerge.errors import ConfigError, Problem
+from evomerge.merging import Library, Provenance, ScoreLine, export_model
+from evomerge.recipe import ModelRef, Recipe, load_recipe
+from evomerge.runs import RunLog
+from evomerge.runs.results import Contender, Results
+from evomerge.settings import load_settings
+from evomerge.study import open_fitness
+
+
+def run(argv: Sequence[str]) -> int:
+    """Write a run's best recipe, one of its finalists, or a recipe file."""
+    arguments = parser("export")
+    arguments.add_argument("source", type=Path, help="a run's folder, or a recipe.yaml")
+    arguments.add_argument("destination", type=Path, help="a new folder")
+    arguments.add_argument("--finalist", help='a finalist\'s name, such as "candidate 17"; absent: the best on selection')
+    given = arguments.parse_args(argv)
+    recipe, provenance = _from_run(given.source, given.finalist) if given.source.is_dir() else _from_file(given.source)
+    library = Library()
+    _check_models(recipe, library, str(given.source))
+    export_model(recipe, library, given.destination, provenance)
+    print(f"Wrote {given.destination}, recipe {recipe.digest[:12]}. {provenance.origin}")
+    return 0
+
+
+def _from_run(run_dir: Path, name: str | None) -> tuple[Recipe, Provenance]:
+    settings = load_settings(run_dir)
+    with RunLog.read(run_dir) as log:
+        results = Results(log, open_fitness(settings))
+    chosen = results.best() if name is None else _named(results, name, run_dir)
+    origin = f"It is {chosen.name} of the run {run_dir.absolute().name} (seed {settings.seed})."
+    return chosen.recipe, Provenance(origin, len(results.candidates), _score_lines(results, chosen))
+
+
+def _from_file(path: Path) -> tuple[Recipe, Provenance]:
+    return load_recipe(path), Provenance(f"It was made from the file {path.name}.")
+
+
+def _named(results: Results, name: str, run_dir: Path) -> Contender:
+    contender = results.contenders.get(name)
+    if contender is None:
+        known = ", ".join(contender.name for contender in results.finalists) or "none yet"
+        raise ConfigError.at(f"{run_dir}: --finalist", f'"{name}" is not a finalist. Finalists: {known}.')
+    return contender
+
+
+def _score_lines(results: Results, chosen: Contender) -> tuple[ScoreLine, ...]:
+    return tuple(
+        ScoreLine(results.fitness.spec.tasks[label].task, results.fitness.spec.tasks[label].metric, e.value, e.stderr, e.num_items)
+        for label, e in chosen.estimates.get("test", {}).items()
+    )
+
+
+def _check_models(recipe: Recipe, library: Library, where: str) -> None:
+    checkpoints: dict[str, Checkpoint] = {}
+    for name, model in recipe.models.items():
+        checkpoints[name] = library.open(model)
+    check_mergeable(checkpoints, where)
+    ConfigError.raise_if_any(
+        Problem(f"{where}: models.{name}", f"{model.path} is no longer the model that the recipe names. Restore it.")
+        for name, model in recipe.models.items()
+        if not _is_same(model, checkpoints[name])
+    )
+
+
+def _is_same(model: ModelRef, checkpoint: Checkpoint) -> bool:
+    return model.digest is None or model.digest == digest_of(checkpoint)

@@ -1,0 +1,69 @@
+"""`evomerge ls`: what there is to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from evomerge import shipped
+from evomerge.cli import parser
+from evomerge.optimizers.registry import OPTIMIZERS
+from evomerge.recipe.presets import PRESETS
+from evomerge.runs import Finished, RunLog, Told
+from evomerge.runs.log import FILE_NAME
+
+Row = tuple[str, str]
+
+
+def run(argv: Sequence[str]) -> int:
+    """Print one list, or all of them."""
+    arguments = parser("ls")
+    arguments.add_argument("what", nargs="?", choices=_LISTS, help="absent: everything")
+    given = arguments.parse_args(argv)
+    for what in [given.what] if given.what else _LISTS:
+        table = Table(title=what, title_justify="left", show_header=False, box=None, padding=(0, 3, 0, 1))
+        for name, text in _LISTS[what]():
+            table.add_row(name, text)
+        Console().print(table)
+    return 0
+
+
+def _room(room: shipped.Room) -> Callable[[], Iterator[Row]]:
+    def rows() -> Iterator[Row]:
+        for name, path in shipped.names(room).items():
+            first = path.read_text(encoding="utf-8").splitlines()[:1]
+            yield name, first[0].lstrip("# ") if first and first[0].startswith("#") else str(path)
+
+    return rows
+
+
+def _optimizers() -> Iterator[Row]:
+    for name, entry in OPTIMIZERS.items():
+        yield name, entry.summary
+
+
+def _presets() -> Iterator[Row]:
+    for name, preset in PRESETS.items():
+        yield name, (preset.__doc__ or "").splitlines()[0]
+
+
+def _runs() -> Iterator[Row]:
+    for file in sorted(Path("runs").glob(f"**/{FILE_NAME}")):
+        with RunLog.read(file.parent) as log:
+            events = list(log.events())
+        told = sum(isinstance(event, Told) for event in events)
+        ended = next((event.reason for event in events if isinstance(event, Finished)), "interrupted or going on")
+        yield str(file.parent), f"{told} candidates; {ended}"
+
+
+_LISTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "search_spaces": _room("search_spaces"),
+    "fitness": _room("fitness"),
+    "experiments": _room("experiments"),
+    "optimizers": _optimizers,
+    "presets": _presets,
+    "runs": _runs,
+}

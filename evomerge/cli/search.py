@@ -1,0 +1,62 @@
+"""`evomerge search`: a Hydra app over `conf/` and the rooms."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from evomerge.cli.session import begin
+from evomerge.config.rooms import GROUPS, register
+from evomerge.documents import parse
+from evomerge.errors import ConfigError, EvomergeError
+from evomerge.settings import Settings
+from evomerge.shipped import shipped_root
+from evomerge.study import rooted
+
+
+def run(argv: Sequence[str]) -> int:
+    """Compose the settings and search; with `-m`, once for every combination."""
+    register()
+    app = hydra.main(version_base="1.3", config_path=str(shipped_root() / "conf"), config_name="search")(_search)
+    former = sys.argv
+    sys.argv = ["evomerge search", *argv]
+    try:
+        app()
+    finally:
+        sys.argv = former
+    return 0
+
+
+def _search(config: DictConfig) -> None:
+    """One run. Hydra would print a traceback for an exception and goes on to the next run of a sweep for none."""
+    try:
+        settings, run_dir = _read(config)
+        status = begin(settings, run_dir)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except EvomergeError as error:
+        print(f"evomerge search: {error}", file=sys.stderr)
+        sys.exit(1)
+    if status:
+        sys.exit(status)
+
+
+def _read(config: DictConfig) -> tuple[Settings, Path]:
+    hydra_config = HydraConfig.get()
+    tree = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(tree, dict)
+    run_dir = Path(tree.pop("run_dir"))
+    asked_for = any(override.startswith("run_dir=") for override in hydra_config.overrides.task)
+    if hydra_config.mode is RunMode.MULTIRUN and not asked_for:
+        run_dir = Path(hydra_config.runtime.output_dir)
+    tree.pop("zoo")
+    choices = hydra_config.runtime.choices
+    files = {group: f"{GROUPS[group]}/{choices[group]}.yaml" for group in ("search_space", "fitness")}
+    return rooted(parse(Settings, {**tree, "files": files}, "settings"), Path.cwd()), run_dir

@@ -1,0 +1,93 @@
+"""A session: one run from wherever its log stands to its end, with a display."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from evomerge.cli.display import Display, open_display
+from evomerge.errors import ConfigError
+from evomerge.execution import Executor
+from evomerge.finals import assess, entries
+from evomerge.report import finalists_table, write_report
+from evomerge.runs import Finished, RunLog, Started
+from evomerge.runs.environment import describe, save_environment
+from evomerge.runs.log import FILE_NAME, identity_of
+from evomerge.runs.results import Results
+from evomerge.search import Search
+from evomerge.settings import Settings, save_settings
+from evomerge.study import Study, assemble
+
+
+def begin(settings: Settings, run_dir: Path) -> int:
+    """Start a new run.
+
+    Everything that can be wrong with the settings is found before the folder is made.
+
+    Raises:
+        ConfigError: If the settings are wrong or the folder holds a run.
+    """
+    if (run_dir / FILE_NAME).exists():
+        raise ConfigError.at(
+            str(run_dir), f"holds another run. Go on with it: `evomerge resume {run_dir}`; or choose another run_dir."
+        )
+    study = assemble(settings)
+    with RunLog.create(run_dir) as log:
+        save_settings(settings, run_dir)
+        save_environment(run_dir, describe())
+        log.write_items(study.fitness.item_rows())
+        log.append(Started(study.identity))
+        return _carry_on(study, log)
+
+
+def go_on(settings: Settings, run_dir: Path) -> int:
+    """Go on with a run.
+
+    Raises:
+        ConfigError: If models, items or settings are not those that the run began with.
+    """
+    study = assemble(settings)
+    with RunLog.open(run_dir) as log:
+        began = identity_of(log)
+        changed = [name for name in began if began[name] != study.identity[name]]
+        if changed:
+            what = f"{', '.join(changed)} changed since the run began, so its log cannot be continued."
+            raise ConfigError.at(str(run_dir), f"{what} Restore them, or start a new run.")
+        return _carry_on(study, log)
+
+
+def _carry_on(study: Study, log: RunLog) -> int:
+    with open_display(study, log.folder) as display:
+        try:
+            _search_and_assess(study, log, display)
+        except KeyboardInterrupt:
+            display.say(f"Stopped. Everything scored so far is kept. Go on with:\n  evomerge resume {log.folder}")
+            return 130
+    results = Results(log, study.fitness)
+    page = write_report(log.folder, results, study.settings, study.identity)
+    display.show(finalists_table(results))
+    display.say(f"Report: {page}\nExport the best: evomerge export {log.folder} OUT")
+    sys.stdout.flush()
+    return 0
+
+
+def _search_and_assess(study: Study, log: RunLog, display: Display) -> None:
+    display.say("Loading models and tasks …")
+    executor: Executor = study.executor()
+    try:
+        optimizer = study.optimizer()
+        search = Search(
+            study.space, optimizer, executor, study.fitness, log, study.settings.candidates, display.watch
+        )
+        progress = search.run()
+        if not progress.known:
+            display.say("Every candidate failed; there is nothing to assess. The report says why.")
+            log.append(Finished("every candidate failed"))
+            return
+        field = entries(study.space, progress, optimizer.favourite(), study.settings.finalists)
+        display.begin_finals(field)
+        assess(field, executor, study.fitness, log, display.watch)
+        exhausted = len(progress.genomes) < study.settings.candidates
+        log.append(Finished("the space is exhausted" if exhausted else "the budget is spent"))
+    finally:
+        executor.close()

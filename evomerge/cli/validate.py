@@ -1,0 +1,60 @@
+"""`evomerge validate`: all problems of files, before anything is loaded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from evomerge.cli import parser
+from evomerge.documents import Tree, parse, read_yaml
+from evomerge.errors import ConfigError
+from evomerge.fitness import FitnessSpec
+from evomerge.recipe import Recipe
+from evomerge.spaces import parse_space
+
+
+def run(argv: Sequence[str]) -> int:
+    """Check files one after another."""
+    arguments = parser("validate")
+    arguments.add_argument("files", nargs="+", type=Path, help="search spaces, fitnesses or recipes")
+    arguments.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in the files")
+    given = arguments.parse_args(argv)
+    sound = True
+    for path in given.files:
+        try:
+            kind = _check(path, given.zoo)
+            print(f"{path}: a sound {kind}")
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            sound = False
+    return 0 if sound else 2
+
+
+def _check(path: Path, zoo: str) -> str:
+    tree = _resolved(read_yaml(path), path, zoo)
+    kind = tree.get("evomerge")
+    if kind == "space/1":
+        space = parse_space(tree, str(path))
+        return f"search space over {', '.join(space.models)}"
+    if kind == "fitness/1":
+        fitness = parse(FitnessSpec, tree, str(path))
+        return f"fitness with the objectives {', '.join(fitness.objectives)}"
+    if kind == "recipe/1":
+        return f"recipe, {parse(Recipe, tree, str(path)).digest[:12]}"
+    what = f'"evomerge" is {kind!r}. Say what the file is: space/1, fitness/1 or recipe/1.'
+    raise ConfigError.at(str(path), what)
+
+
+def _resolved(tree: Tree, path: Path, zoo: str) -> dict[str, Tree]:
+    if not isinstance(tree, dict):
+        raise ConfigError.at(str(path), "holds no mapping. The first key of a file is `evomerge`.")
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create({**tree, "zoo": zoo}), resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError.at(str(path), f"{str(error).splitlines()[0]}.") from None
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items() if key != "zoo"}

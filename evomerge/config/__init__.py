@@ -1,0 +1,1 @@
+"""From the command line and YAML to checked values: the Hydra side of evomerge."""

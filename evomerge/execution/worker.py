@@ -1,0 +1,61 @@
+"""A worker: one resident model and one harness, turning jobs into outcomes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from evomerge.errors import CandidateFailed
+from evomerge.execution.job import Job, Outcome
+from evomerge.fitness import FitnessSpec, Harness, load_tasks
+from evomerge.merging import Library, ResidentModel
+from evomerge.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """All that a worker needs to be built, on whatever machine.
+
+    Attributes:
+        recipe: Any recipe of the search; gives architecture, dtype and tokenizer.
+        fitness: What is scored.
+        where: Name of the fitness file, for messages.
+        device: Torch device.
+        num_threads: CPU threads of one worker. Part of a run's identity: the order of sums depends on it.
+    """
+
+    recipe: Recipe
+    fitness: FitnessSpec
+    where: str
+    device: str = "cpu"
+    num_threads: int = 1
+
+
+class Worker:
+    """Scores recipes one after another on one resident model."""
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        """Load tasks and model once.
+
+        Raises:
+            EvomergeError: If they cannot be loaded; no candidate is to blame then.
+        """
+        torch.set_num_threads(plan.num_threads)
+        self._resident = ResidentModel(plan.recipe, Library(), plan.device)
+        tasks = load_tasks(plan.fitness, plan.where)
+        self._harness = Harness(tasks, plan.fitness, self._resident.model, self._resident.tokenizer)
+
+    def run(self, job: Job) -> Outcome:
+        """Merge and score one recipe. Whatever goes wrong is the candidate's failure, not the search's."""
+        start = time.perf_counter()
+        try:
+            self._resident.hold(job.recipe)
+            merged = time.perf_counter()
+            responses = self._harness.score(job.items)
+        except CandidateFailed as failure:
+            return Outcome(job.number, failure=str(failure))
+        except Exception as error:  # the one place where any exception of a candidate becomes a record
+            return Outcome(job.number, failure=f"{type(error).__name__}: {error}")
+        return Outcome(job.number, responses, merge_s=merged - start, score_s=time.perf_counter() - merged)

@@ -1,0 +1,91 @@
+"""The finals: what the search believes in, scored on items that it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from evomerge.documents import tree_of
+from evomerge.execution import Executor, Items, Job, Outcome
+from evomerge.fitness import Fitness
+from evomerge.fitness.items import SPLITS
+from evomerge.recipe import Recipe
+from evomerge.recipe.references import references
+from evomerge.runs import Assessed, Event, RunLog
+from evomerge.runs.replay import Progress
+from evomerge.runs.results import layers
+from evomerge.spaces import Genome, SearchSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A recipe to be assessed under a name."""
+
+    name: str
+    kind: str
+    recipe: Recipe
+
+
+def entries(space: SearchSpace, progress: Progress, favourite: Genome | None, num_finalists: int) -> list[Entry]:
+    """Who enters: the search's best recipes, where it believes the optimum is, and the references.
+
+    Args:
+        space: The run's.
+        progress: All candidates and their losses.
+        favourite: The optimiser's belief, which on noisy fitness is often better than the best seen.
+        num_finalists: How many distinct candidates, taken in layers of domination.
+    """
+    chosen: dict[str, Entry] = {}
+    for position in layers([progress.losses[number] for number in sorted(progress.losses)]):
+        number = sorted(progress.losses)[position]
+        digest = progress.digests[number]
+        if len(chosen) < num_finalists and digest in progress.known and digest not in chosen:
+            recipe = space.decode(progress.genomes[number])
+            chosen[digest] = Entry(f"candidate {progress.known[digest][0]}", "finalist", recipe)
+    if favourite is not None:
+        recipe = space.decode(favourite)
+        chosen.setdefault(recipe.digest, Entry("favourite", "finalist", recipe))
+    some = space.decode(progress.genomes[0])
+    return [*chosen.values(), *(Entry(name, "reference", recipe) for name, recipe in references(some).items())]
+
+
+def assess(
+    field: list[Entry], executor: Executor, fitness: Fitness, log: RunLog, watch: Callable[[Event], None]
+) -> None:
+    """Score every entry on every split that the log has no score of yet.
+
+    Args:
+        field: Who is scored.
+        executor: Idle.
+        fitness: The run's.
+        log: Events go here; the test split is touched by no other part of evomerge.
+        watch: Told every event after it was logged.
+    """
+    done = {(event.digest, event.split, event.name) for event in log.events() if isinstance(event, Assessed)}
+    pending = [job for job in _jobs(field, fitness) if (job[0].recipe.digest, job[1], job[0].name) not in done]
+    waiting = iter(enumerate(pending))
+    flying = 0
+    while True:
+        while flying < executor.capacity and (entry := next(waiting, None)) is not None:
+            number, (contender, _, items) = entry
+            executor.submit(Job(number, contender.recipe, items))
+            flying += 1
+        if not flying:
+            return
+        for outcome in executor.wait():
+            flying -= 1
+            event = _event(*pending[outcome.number], outcome)
+            log.append(event)
+            watch(event)
+
+
+def _jobs(field: list[Entry], fitness: Fitness) -> Iterator[tuple[Entry, str, Items]]:
+    for entry in field:
+        for split in SPLITS:
+            yield entry, split, fitness.items(split)
+
+
+def _event(entry: Entry, split: str, items: Items, outcome: Outcome) -> Assessed:
+    return Assessed(
+        entry.name, entry.kind, split, entry.recipe.digest, tree_of(entry.recipe), items, outcome.responses
+    )

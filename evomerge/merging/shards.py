@@ -1,0 +1,100 @@
+"""Writing safetensors files tensor by tensor, so that memory holds one tensor and not a shard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What the header of a safetensors file says of one tensor."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the data."""
+        return torch.Size(self.shape).numel() * self.dtype.itemsize
+
+
+def cut(specs: Sequence[TensorSpec], max_shard_bytes: int) -> list[list[TensorSpec]]:
+    """Tensors in order, in shards of at most `max_shard_bytes` unless one tensor alone is larger."""
+    shards: list[list[TensorSpec]] = [[]]
+    room = max_shard_bytes
+    for spec in specs:
+        if shards[-1] and spec.num_bytes > room:
+            shards.append([])
+            room = max_shard_bytes
+        shards[-1].append(spec)
+        room -= spec.num_bytes
+    return shards
+
+
+def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str], torch.Tensor]) -> str:
+    """Write one file.
+
+    Args:
+        path: New file.
+        specs: Its tensors, in order.
+        tensor: Gives each tensor, of the spec's shape; converted to the spec's dtype here, with one rounding.
+
+    Returns:
+        The sha256 of the bytes that were written, in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        header = _header(specs)
+        digest.update(header)
+        file.write(header)
+        for spec in specs:
+            data = tensor(spec.name).to(dtype=spec.dtype, device="cpu").contiguous().reshape(-1).view(torch.uint8)
+            view = memoryview(data.numpy())
+            digest.update(view)
+            file.write(view)
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file as it lies on disk, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def index(shards: Mapping[str, Sequence[TensorSpec]]) -> str:
+    """Text of `model.safetensors.index.json` for shards by file name."""
+    total = sum(spec.num_bytes for specs in shards.values() for spec in specs)
+    weight_map = {spec.name: file for file, specs in shards.items() for spec in specs}
+    return json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2) + "\n"
+
+
+def _header(specs: Sequence[TensorSpec]) -> bytes:
+    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for spec in specs:
+        end = offset + spec.num_bytes
+        entries[spec.name] = {"dtype": _NAMES[spec.dtype], "shape": list(spec.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the data to 8 bytes
+    return len(text).to_bytes(8, "little") + text

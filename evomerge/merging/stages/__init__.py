@@ -1,0 +1,1 @@
+"""The stages of the merge algebra, each a pure function of tensors."""

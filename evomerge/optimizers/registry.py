@@ -1,0 +1,180 @@
+"""Optimisers by name: what each is for, what it can search, and how it is made from a document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evomerge.documents import Tree, parse, suggestion
+from evomerge.errors import ConfigError, Problem
+from evomerge.optimizers import configs
+from evomerge.optimizers.base import Engine, Optimizer
+from evomerge.optimizers.configs import OptimizerConfig
+from evomerge.optimizers.generational import Generational
+from evomerge.optimizers.start import Start
+from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome
+
+WHERE = "optimizer"
+"""The key of a search under which an optimiser stands, for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One optimiser.
+
+    Attributes:
+        config: Type of its settings.
+        summary: What it is for, in a line.
+        genes: Whether it moves real numbers only or any genes.
+        objectives: Whether it takes one loss per candidate or any number.
+        engine: Makes it. Imports its library, which takes seconds, not before.
+        min_genes: Fewest genes that it works with.
+    """
+
+    config: type[OptimizerConfig]
+    summary: str
+    genes: Literal["real", "any"]
+    objectives: Literal["one", "any"]
+    engine: Callable[[Any, Start], Engine]
+    min_genes: int = 1
+
+
+def _cma_lr(config: configs.CmaLrConfig, start: Start) -> Engine:
+    from evomerge.optimizers.cma_lr import CmaLr
+
+    return CmaLr(config, start)
+
+
+def _catcma(config: configs.CatCmaConfig, start: Start) -> Engine:
+    from evomerge.optimizers.catcma import CatCma
+
+    return CatCma(config, start)
+
+
+def _cma_es(config: configs.CmaEsConfig, start: Start) -> Engine:
+    from evomerge.optimizers.cma_es import CmaEs
+
+    return CmaEs(config, start)
+
+
+def _nsga2(config: configs.Nsga2Config, start: Start) -> Engine:
+    from evomerge.optimizers.nsga2 import Nsga2
+
+    return Nsga2(config, start)
+
+
+def _de(config: configs.DeConfig, start: Start) -> Engine:
+    from evomerge.optimizers.de import DifferentialEvolution
+
+    return DifferentialEvolution(config, start)
+
+
+def _random(config: configs.RandomConfig, start: Start) -> Engine:
+    from evomerge.optimizers.random_search import RandomSearch
+
+    return RandomSearch(config, start)
+
+
+OPTIMIZERS: Mapping[str, Entry] = {
+    "cma_lr": Entry(
+        configs.CmaLrConfig, "CMA-ES that adapts its learning rates to noise; for real genes.", "real", "one", _cma_lr
+    ),
+    "catcma": Entry(
+        configs.CatCmaConfig,
+        "CMA-ES with categorical distributions and margins; for mixed genes.",
+        "any",
+        "one",
+        _catcma,
+    ),
+    # pycma fails in one dimension once its step size reaches its limit.
+    "cma_es": Entry(
+        configs.CmaEsConfig, "The reference CMA-ES, for comparison with the literature.", "real", "one", _cma_es, 2
+    ),
+    "nsga2": Entry(
+        configs.Nsga2Config, "NSGA-II; for fronts of several objectives and constraints.", "any", "any", _nsga2
+    ),
+    "de": Entry(
+        configs.DeConfig, "Differential evolution, current to best; a robust second opinion.", "any", "one", _de
+    ),
+    "random": Entry(configs.RandomConfig, "Uniform random search; the baseline.", "any", "any", _random),
+}
+
+
+def make_optimizer(
+    config: Tree | OptimizerConfig,
+    genes: Sequence[Gene],
+    num_objectives: int,
+    seed: int,
+    seeds: Sequence[Genome],
+    budget: int,
+) -> Optimizer:
+    """Make an optimiser from its settings.
+
+    Args:
+        config: A tree such as `{name: nsga2, population: 16}`, or an optimiser's settings.
+        genes: What varies.
+        num_objectives: Losses per candidate.
+        seed: The only source of randomness.
+        seeds: Genomes to start from. nsga2, de and random ask all of them first, and cma_es as many as fill half a
+            generation; the CMA family starts its mean at the first.
+        budget: Number of candidates that will be asked for.
+
+    Raises:
+        ConfigError: If the settings are not valid, or the optimiser cannot search such genes or objectives.
+    """
+    settings = config if isinstance(config, OptimizerConfig) else read_config(config)
+    ConfigError.raise_if_any(
+        [*_unsuited_genes(settings.name, genes), *_unsuited_objectives(settings.name, num_objectives)]
+    )
+    start = Start(tuple(genes), num_objectives, seed, tuple(dict.fromkeys(seeds)), budget)
+    return Generational(OPTIMIZERS[settings.name].engine(settings, start), num_objectives)
+
+
+def read_config(tree: Tree) -> OptimizerConfig:
+    """Check the settings of an optimiser.
+
+    Args:
+        tree: Plain data with the key `name`.
+
+    Raises:
+        ConfigError: With all problems of the tree.
+    """
+    if not isinstance(tree, Mapping) or "name" not in tree:
+        raise ConfigError.at(WHERE, f'"name" is missing. Write {{name: cma_lr}}. Allowed: {", ".join(OPTIMIZERS)}.')
+    name = str(tree["name"])
+    if name not in OPTIMIZERS:
+        raise ConfigError.at(f"{WHERE}.name", f'there is no optimiser "{name}". {suggestion(name, OPTIMIZERS)}')
+    try:
+        return parse(OPTIMIZERS[name].config, tree, WHERE)
+    except ConfigError as error:
+        # `parse` parts a file from the keys in it with a colon; these settings stand under a key themselves.
+        problems = [Problem(problem.where.replace(": ", ".", 1), problem.what) for problem in error.problems]
+        raise ConfigError(*problems) from None
+
+
+def _unsuited_genes(name: str, genes: Sequence[Gene]) -> Iterator[Problem]:
+    entry = OPTIMIZERS[name]
+    unreal = [gene for gene in genes if not isinstance(gene, FloatGene)]
+    if not genes:
+        yield Problem(f"{WHERE}.name", f'"{name}" has nothing to move: the search space has no genes. Add one.')
+    elif entry.genes == "real" and unreal:
+        kind = "a choice" if isinstance(unreal[0], ChoiceGene) else "a whole number"
+        others = f" (and {len(unreal) - 1} more are not real)" if len(unreal) > 1 else ""
+        yield Problem(
+            f"{WHERE}.name",
+            f'"{name}" moves real numbers only, but gene "{unreal[0].name}" is {kind}{others}. Use catcma or nsga2.',
+        )
+    elif len(genes) < entry.min_genes:
+        yield Problem(
+            f"{WHERE}.name",
+            f'"{name}" needs {entry.min_genes} genes or more, but the search space has {len(genes)}. Use cma_lr.',
+        )
+
+
+def _unsuited_objectives(name: str, num_objectives: int) -> Iterator[Problem]:
+    if OPTIMIZERS[name].objectives == "one" and num_objectives > 1:
+        yield Problem(
+            f"{WHERE}.name",
+            f'"{name}" takes one objective, but the fitness has {num_objectives}. Use nsga2, or keep one objective.',
+        )

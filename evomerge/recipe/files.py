@@ -1,0 +1,24 @@
+"""Recipes as YAML files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from evomerge.documents import parse, read_yaml, tree_of
+from evomerge.recipe.recipe import Recipe
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        ConfigError: With all problems of the file.
+    """
+    return parse(Recipe, read_yaml(path), str(path))
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML text that `load_recipe` reads back to an equal value."""
+    return yaml.safe_dump(tree_of(recipe), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)

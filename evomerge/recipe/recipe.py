@@ -1,0 +1,204 @@
+"""Recipe: an immutable value that says exactly which tensors come out of a merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+import pydantic
+from pydantic_core import InitErrorDetails
+
+from evomerge.documents import Value, fault, shown, suggestion, tree_of
+from evomerge.recipe.presets import PRESETS, PresetValue
+from evomerge.recipe.stages import Pipe, Sphere, TopGate, BernoulliGate, Weigh
+from evomerge.recipe.where import Where
+
+DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
+
+
+class ModelRef(Value):
+    """A checkpoint: where it lies and what it must contain.
+
+    Attributes:
+        path: Folder of a Hugging Face checkpoint.
+        digest: `sha256:` of its config and tensor files; filled in when the model is first opened.
+    """
+
+    path: str
+    digest: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells this model from others: its digest, or its path while that is not known."""
+        return self.digest or f"path:{self.path}"
+
+
+class PipeRule(Value):
+    """Stages for the tensors that `where` selects; for all of them without it."""
+
+    where: Where | None = None
+    pipe: Pipe
+
+
+RuleValue: TypeAlias = PipeRule | PresetValue
+
+
+def _parse_rule(tree: Any) -> RuleValue:
+    if isinstance(tree, pydantic.BaseModel):
+        return tree  # type: ignore[return-value]
+    if not isinstance(tree, Mapping) or ("use" in tree) == ("pipe" in tree):
+        raise fault('A rule has either "pipe" (a list of stages) or "use" (the name of a preset).')
+    if "pipe" in tree:
+        return PipeRule.model_validate(tree)
+    name = tree["use"]
+    if name not in PRESETS:
+        raise fault(f'"{name}" is no preset. {suggestion(str(name), PRESETS)}')
+    return PRESETS[name].model_validate(tree)
+
+
+Rule: TypeAlias = Annotated[RuleValue, pydantic.PlainValidator(_parse_rule), pydantic.PlainSerializer(tree_of)]
+
+
+class Blend(Value):
+    """A virtual model: experts combined in parameter space.
+
+    Attributes:
+        origin: Model or earlier blend that task vectors are measured from; absent: zero.
+        experts: Models or earlier blends.
+        seed: Of the stochastic gates; nothing else depends on it.
+        pipe: The stages for all tensors, in place of `rules`.
+        rules: The first that matches a tensor wins; a tensor that none matches is the origin's own.
+    """
+
+    origin: str | None = None
+    experts: tuple[str, ...] = pydantic.Field(min_length=1)
+    seed: int = 0
+    pipe: Pipe | None = None
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def all_rules(self) -> tuple[RuleValue, ...]:
+        """The rules, with `pipe` as the only one where it is given."""
+        return (PipeRule(pipe=self.pipe),) if self.pipe is not None else self.rules
+
+    def faults(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """What does not fit together inside the blend, each with its place."""
+        if (self.pipe is None) == (not self.rules):
+            return [((), 'Give either "pipe" or "rules".')]
+        found: list[tuple[tuple[str | int, ...], str]] = []
+        for index, rule in enumerate(self.all_rules):
+            place: tuple[str | int, ...] = () if self.pipe is not None else ("rules", index)
+            found += [((*place, *inner), what) for inner, what in _misfits(rule, self)]
+        return found
+
+
+class TokenizerPolicy(Value):
+    """Whose tokenizer the result takes."""
+
+    source: str = pydantic.Field(alias="from")
+
+
+class Recipe(Value):
+    """What to merge and how. Equal recipes give equal bytes; `digest` is their identity everywhere.
+
+    Attributes:
+        models: Checkpoints by the names that blends use.
+        blends: Virtual models, each built from models and earlier blends; the last one is the result.
+        dtype: Of the result; absent: each tensor keeps the dtype it has in the blend's first model.
+        tokenizer: Absent: the tokenizer of the model that also gives the config.
+    """
+
+    model_config = pydantic.ConfigDict(ignored_types=(cached_property,))
+
+    evomerge: Literal["recipe/1"] = "recipe/1"
+    models: dict[str, ModelRef]
+    blends: dict[str, Blend] = pydantic.Field(min_length=1)
+    dtype: DType | None = None
+    tokenizer: TokenizerPolicy | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        faults = [
+            InitErrorDetails(type=fault(what), loc=place, input=None)
+            for place, what in [*_blend_faults(self), *_tokenizer_faults(self)]
+        ]
+        if faults:
+            raise pydantic.ValidationError.from_exception_data("Recipe", faults)
+        return self
+
+    @property
+    def result(self) -> str:
+        """Name of the blend that is the merged model."""
+        return next(reversed(self.blends))
+
+    @property
+    def donor(self) -> str:
+        """Name of the model that gives config and layout: the result's origin, else its first expert."""
+        name = self.result
+        while name in self.blends:
+            blend = self.blends[name]
+            name = blend.origin or blend.experts[0]
+        return name
+
+    @property
+    def tokenizer_donor(self) -> str:
+        """Name of the model whose tokenizer the result takes."""
+        return self.tokenizer.source if self.tokenizer else self.donor
+
+    @cached_property
+    def digest(self) -> str:
+        """`sha256` of the canonical form, in hexadecimal. Names of models and blends do not enter it."""
+        from evomerge.recipe.canonical import identity_digest
+
+        return identity_digest(self)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def _blend_faults(recipe: Recipe) -> list[tuple[tuple[str | int, ...], str]]:
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    known = list(recipe.models)
+    for name, blend in recipe.blends.items():
+        if name in recipe.models:
+            found.append((("blends", name), f'"{name}" is a model already. Give the blend a name of its own.'))
+        for position, source in (("origin", blend.origin), *((("experts", i), e) for i, e in enumerate(blend.experts))):
+            if source is not None and source not in known:
+                place = position if isinstance(position, tuple) else (position,)
+                what = f'"{source}" is neither a model nor an earlier blend. {suggestion(source, known)}'
+                found.append((("blends", name, *place), what))
+        found += [(("blends", name, *place), what) for place, what in blend.faults()]
+        known.append(name)
+    return found
+
+
+def _tokenizer_faults(recipe: Recipe) -> list[tuple[tuple[str | int, ...], str]]:
+    if recipe.tokenizer is None or recipe.tokenizer.source in recipe.models:
+        return []
+    source = recipe.tokenizer.source
+    return [(("tokenizer", "from"), f'"{source}" is not a model. {suggestion(source, recipe.models)}')]
+
+
+def _misfits(rule: RuleValue, blend: Blend) -> list[tuple[tuple[str | int, ...], str]]:
+    """Parameters that are one per expert must be as many as the experts."""
+    if not isinstance(rule, PipeRule):
+        weights = getattr(rule, "weights", None)
+        if weights is not None and len(weights) != len(blend.experts):
+            return [(("weights",), _count(len(weights), "weights", blend))]
+        return [(("use",), what) for _, what in _misfits(PipeRule(pipe=rule.pipe(len(blend.experts))), blend)]
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    for index, stage in enumerate(rule.pipe):
+        match stage:
+            case Weigh(weigh=weights) if len(weights) != len(blend.experts):
+                found.append((("pipe", index, "weigh"), _count(len(weights), "weights", blend)))
+            case TopGate(density=tuple(each)) | BernoulliGate(density=tuple(each)) if len(each) != len(blend.experts):
+                found.append((("pipe", index, "density"), _count(len(each), "densities", blend)))
+            case Sphere() if len(blend.experts) != 2:
+                what = f"interpolates between two experts, but there are {len(blend.experts)} {shown(list(blend.experts))}."
+                found.append((("pipe", index), f"reduce: sphere {what} Name two."))
+    return found
+
+
+def _count(given: int, noun: str, blend: Blend) -> str:
+    return f"{given} {noun} for {len(blend.experts)} experts {shown(list(blend.experts))}. Give one for each, in that order."

@@ -1,0 +1,26 @@
+"""What a merge must beat: each of its models alone, and the plain average of the experts."""
+
+from __future__ import annotations
+
+from evomerge.recipe.recipe import Blend, Recipe
+from evomerge.recipe.stages import Linear, Weigh
+
+
+def references(recipe: Recipe) -> dict[str, Recipe]:
+    """Reference recipes by a name for tables and figures.
+
+    Args:
+        recipe: Any recipe of a search; its models and the experts of its result are what counts.
+    """
+    experts = [name for name in recipe.blends[recipe.result].experts if name in recipe.models]
+    found = {name: _average(recipe, (name,)) for name in recipe.models}
+    if len(experts) > 1:
+        found["uniform"] = _average(recipe, tuple(experts))
+    return found
+
+
+def _average(recipe: Recipe, names: tuple[str, ...]) -> Recipe:
+    pipe = (Weigh(weigh=(1.0,) * len(names)), Linear(reduce="mean"))
+    blend = Blend(experts=names, pipe=pipe)
+    models = {name: recipe.models[name] for name in names}
+    return Recipe(models=models, blends={"average": blend}, dtype=recipe.dtype)

@@ -1,0 +1,103 @@
+"""Events: everything that happens in a run, each logged before it has an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from evomerge.execution import Items, Responses
+from evomerge.spaces.genes import Genome
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run begins.
+
+    Attributes:
+        identity: What must be the same for the run to go on: digests of models, items and space, and the seed.
+    """
+
+    identity: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The optimiser proposed candidate `number`."""
+
+    number: int
+    genome: Genome
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Candidate `number` was scored.
+
+    Attributes:
+        number: The candidate.
+        items: What it was asked.
+        responses: Its score on every item.
+        merge_s: Wall seconds spent on the weights.
+        score_s: Wall seconds spent on the items.
+        attempts: How many workers tried.
+        twin: An earlier candidate with the same recipe, whose responses these are; None if it was scored itself.
+    """
+
+    number: int
+    items: Items
+    responses: Responses
+    merge_s: float = 0.0
+    score_s: float = 0.0
+    attempts: int = 1
+    twin: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Candidate `number` could not be merged or scored."""
+
+    number: int
+    reason: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The optimiser learnt what candidate `number` was worth."""
+
+    number: int
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """A finalist or a reference was scored on items that the search did not see.
+
+    Attributes:
+        name: `candidate 17`, `favourite`, or the reference's name.
+        kind: `finalist` or `reference`.
+        split: `selection` or `test`.
+        digest: Of the recipe.
+        recipe: Plain data of the recipe.
+        items: What it was asked.
+        responses: Its score on every item; empty if it failed.
+    """
+
+    name: str
+    kind: str
+    split: str
+    digest: str
+    recipe: Mapping[str, Any]
+    items: Items
+    responses: Responses
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is complete: searched and assessed."""
+
+    reason: str
+
+
+Event: TypeAlias = Started | Asked | Evaluated | Failed | Told | Assessed | Finished

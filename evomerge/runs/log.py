@@ -1,0 +1,195 @@
+"""The log: one SQLite file per run, append-only, written by the driver alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+
+from evomerge.errors import ConfigError, EvomergeError
+from evomerge.runs import events
+from evomerge.runs.events import Event
+
+FILE_NAME = "run.db"
+
+_SCHEMA = """
+CREATE TABLE events (seq INTEGER PRIMARY KEY, time_s REAL NOT NULL, kind TEXT NOT NULL, payload TEXT NOT NULL);
+CREATE TABLE responses (
+    seq INTEGER NOT NULL REFERENCES events, task TEXT NOT NULL, items BLOB NOT NULL, scores BLOB NOT NULL,
+    PRIMARY KEY (seq, task)
+);
+CREATE TABLE items (
+    task TEXT NOT NULL, item INTEGER NOT NULL, split TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (task, item)
+);
+"""
+
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        events.Started,
+        events.Asked,
+        events.Evaluated,
+        events.Failed,
+        events.Told,
+        events.Assessed,
+        events.Finished,
+    )
+}
+
+
+class RunLog:
+    """Events of one run, durable when `append` returns.
+
+    Responses are float32 blobs beside their event. A `kill -9` at any instant leaves a prefix of the appended events.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: IO[str] | None) -> None:
+        """Use `create`, `open` or `read` instead."""
+        self.folder = folder
+        self._connection = connection
+        self._lock = lock
+
+    @classmethod
+    def create(cls, folder: Path) -> Self:
+        """Begin a run in a folder that holds none.
+
+        Raises:
+            ConfigError: If the folder holds a run already.
+        """
+        if (folder / FILE_NAME).exists():
+            raise ConfigError.at(
+                str(folder), f"holds another run. Go on with it: `evomerge resume {folder}`; or choose another run_dir."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _locked(folder)
+        connection = _connect(folder / FILE_NAME)
+        with connection:
+            connection.executescript(_SCHEMA)
+        return cls(folder, connection, lock)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Go on with a run, as its only writer.
+
+        Raises:
+            ConfigError: If there is no run in the folder, or another process writes to it.
+        """
+        _check_there(folder)
+        return cls(folder, _connect(folder / FILE_NAME), _locked(folder))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Look at a run, which may be going on.
+
+        Raises:
+            ConfigError: If there is no run in the folder.
+        """
+        _check_there(folder)
+        uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
+        return cls(folder, sqlite3.connect(uri, uri=True), None)
+
+    def append(self, *batch: Event) -> None:
+        """Write events in one transaction: after a crash all of them are there, or none."""
+        with self._connection:
+            for event in batch:
+                payload = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+                answered, scores = payload.pop("items", {}), payload.pop("responses", {})
+                row = (time.time(), type(event).__name__, json.dumps(payload, default=dict))
+                seq = self._connection.execute("INSERT INTO events (time_s, kind, payload) VALUES (?, ?, ?)", row).lastrowid
+                self._connection.executemany(
+                    "INSERT INTO responses VALUES (?, ?, ?, ?)",
+                    [(seq, task, _blob(answered[task], "<i4"), _blob(scores[task], "<f4")) for task in scores],
+                )
+
+    def events(self) -> Iterator[Event]:
+        """All events, oldest first."""
+        for _, event in self.timed_events():
+            yield event
+
+    def timed_events(self) -> Iterator[tuple[float, Event]]:
+        """All events with the seconds since the epoch at which they were written."""
+        answers = self._answers()
+        for seq, time_s, kind, text in self._connection.execute("SELECT * FROM events ORDER BY seq").fetchall():
+            payload = json.loads(text)
+            if kind in ("Evaluated", "Assessed"):
+                payload["items"], payload["responses"] = answers.get(seq, ({}, {}))
+            yield time_s, _KINDS[kind](**{name: _plain(value) for name, value in payload.items()})
+
+    def write_items(self, rows: Iterator[tuple[str, int, str, str]]) -> None:
+        """Record which item is which: (task, position, split, digest)."""
+        with self._connection:
+            self._connection.executemany("INSERT INTO items VALUES (?, ?, ?, ?)", rows)
+
+    def items(self) -> dict[tuple[str, int], tuple[str, str]]:
+        """(split, digest) of every item by (task, position)."""
+        rows = self._connection.execute("SELECT * FROM items").fetchall()
+        return {(task, item): (split, digest) for task, item, split, digest in rows}
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _answers(self) -> dict[int, tuple[dict[str, tuple[int, ...]], dict[str, Any]]]:
+        found: dict[int, tuple[dict[str, tuple[int, ...]], dict[str, Any]]] = {}
+        for seq, task, items, scores in self._connection.execute("SELECT * FROM responses ORDER BY seq, task"):
+            answered, responses = found.setdefault(seq, ({}, {}))
+            answered[task] = tuple(np.frombuffer(items, "<i4").tolist())
+            responses[task] = np.frombuffer(scores, "<f4")
+        return found
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _check_there(folder: Path) -> None:
+    if not (folder / FILE_NAME).is_file():
+        raise ConfigError.at(str(folder), f"holds no run: there is no {FILE_NAME}. Check the path; `evomerge ls runs` lists runs.")
+
+
+def _locked(folder: Path) -> IO[str]:
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise ConfigError.at(str(folder), "is being written by another process. Wait for it, or stop it first.") from None
+    return lock
+
+
+def _blob(values: Any, dtype: str) -> bytes:
+    return np.ascontiguousarray(values, dtype=dtype).tobytes()
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def identity_of(log: RunLog) -> Mapping[str, Any]:
+    """What the run was started with.
+
+    Raises:
+        EvomergeError: If the log has no beginning.
+    """
+    first = next(log.events(), None)
+    if not isinstance(first, events.Started):
+        raise EvomergeError(f"{log.folder}: the log has no beginning. The run ended before it started; delete the folder.")
+    return first.identity

@@ -1,0 +1,171 @@
+"""Results: what a run's log says, as candidates, finalists and references with their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+from evomerge.documents import parse
+from evomerge.errors import EvomergeError
+from evomerge.execution import Responses
+from evomerge.fitness import Estimate, Fitness
+from evomerge.recipe import Recipe
+from evomerge.runs.events import Asked, Assessed, Evaluated, Failed, Finished, Told
+from evomerge.runs.log import RunLog
+from evomerge.spaces.genes import Genome
+
+Estimates = Mapping[str, Estimate]
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One genome that the search tried.
+
+    Attributes:
+        number: Its place in the order of asking.
+        genome: What the optimiser proposed.
+        digest: Of its recipe.
+        losses: One per objective; empty while it is in flight.
+        estimates: Task scores on the search split; empty if it failed.
+        failure: Why it failed.
+        twin: The earlier candidate with the same recipe, if any.
+        seconds: Wall time of merging and scoring.
+        told_s: When it was told, in seconds since the run began.
+    """
+
+    number: int
+    genome: Genome
+    digest: str
+    losses: tuple[float, ...] = ()
+    estimates: Estimates = field(default_factory=dict)
+    failure: str | None = None
+    twin: int | None = None
+    seconds: float = 0.0
+    told_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Contender:
+    """A finalist or a reference, with its task scores on every split it was scored on."""
+
+    name: str
+    kind: str
+    digest: str
+    recipe: Recipe
+    estimates: dict[str, Estimates] = field(default_factory=dict)
+
+    def complete(self, split: str) -> bool:
+        """Whether it has scores on a split."""
+        return bool(self.estimates.get(split))
+
+
+class Results:
+    """A run as people read it."""
+
+    def __init__(self, log: RunLog, fitness: Fitness) -> None:
+        """Read the log.
+
+        Args:
+            log: The run's; it may be going on.
+            fitness: The run's.
+        """
+        self.fitness = fitness
+        self.candidates: list[Candidate] = []
+        self.contenders: dict[str, Contender] = {}
+        self.finished: str | None = None
+        self.seconds = 0.0
+        began_s: float | None = None
+        for time_s, event in log.timed_events():
+            began_s = time_s if began_s is None else began_s
+            self._take(event, time_s - began_s)
+
+    @property
+    def finalists(self) -> list[Contender]:
+        """Recipes that the search believes in, scored on unseen items."""
+        return [contender for contender in self.contenders.values() if contender.kind == "finalist"]
+
+    @property
+    def references(self) -> list[Contender]:
+        """What a merge must beat: each model alone, and the plain average."""
+        return [contender for contender in self.contenders.values() if contender.kind == "reference"]
+
+    @cached_property
+    def scored(self) -> list[Candidate]:
+        """Candidates that did not fail."""
+        return [candidate for candidate in self.candidates if candidate.estimates]
+
+    def front(self, split: str = "selection") -> list[Contender]:
+        """Finalists that no other finalist beats on all objectives of a split."""
+        complete = [contender for contender in self.finalists if contender.complete(split)]
+        losses = [self.fitness.objectives.losses(contender.estimates[split]) for contender in complete]
+        return [complete[index] for index in ranked(losses)[0]] if complete else []
+
+    def best(self) -> Contender:
+        """The finalist with the lowest mean loss on the selection split; the test split has no say.
+
+        Raises:
+            EvomergeError: If no finalist has been scored.
+        """
+        complete = [contender for contender in self.finalists if contender.complete("selection")]
+        if not complete:
+            raise EvomergeError("no finalist has been scored on the selection split yet. Resume the run first.")
+        return min(complete, key=lambda contender: self.mean_loss(contender, "selection"))
+
+    def mean_loss(self, contender: Contender, split: str) -> float:
+        """Mean of the objectives' losses on a split."""
+        losses = self.fitness.objectives.losses(contender.estimates[split])
+        return sum(losses) / len(losses)
+
+    def mean_of_tasks(self, contender: Contender, split: str) -> Estimate:
+        """Mean over all tasks of the fitness, every task counting alike."""
+        return mean(list(contender.estimates[split].values()))
+
+    def _take(self, event: object, at_s: float) -> None:
+        self.seconds = at_s
+        match event:
+            case Asked(number, genome, digest):
+                self.candidates.append(Candidate(number, genome, digest))
+            case Evaluated(number=number, responses=responses, merge_s=merge_s, score_s=score_s, twin=twin):
+                candidate = self.candidates[number]
+                candidate.estimates = self.fitness.estimates(responses)
+                candidate.seconds, candidate.twin = merge_s + score_s, twin
+            case Failed(number, reason):
+                self.candidates[number].failure = reason
+            case Told(number, losses):
+                self.candidates[number].losses, self.candidates[number].told_s = losses, at_s
+            case Assessed(name=name, kind=kind, split=split, digest=digest, recipe=tree, responses=responses):
+                recipe = parse(Recipe, dict(tree), name)
+                contender = self.contenders.setdefault(name, Contender(name, kind, digest, recipe))
+                contender.estimates[split] = self._estimates(responses)
+            case Finished(reason):
+                self.finished = reason
+
+    def _estimates(self, responses: Responses) -> Estimates:
+        return self.fitness.estimates(responses) if responses else {}
+
+
+def mean(estimates: Sequence[Estimate]) -> Estimate:
+    """Mean of independent estimates with its standard error."""
+    values = np.array([estimate.value for estimate in estimates])
+    errors = np.array([estimate.stderr for estimate in estimates])
+    number = len(estimates)
+    return Estimate(
+        float(values.mean()), float(np.sqrt((errors**2).sum()) / number), sum(e.num_items for e in estimates)
+    )
+
+
+def ranked(losses: Sequence[tuple[float, ...]]) -> list[list[int]]:
+    """Positions in layers: the first is dominated by nobody, the next by the first only, and so on."""
+    if not losses:
+        return []
+    return [sorted(int(index) for index in layer) for layer in NonDominatedSorting().do(np.array(losses))]
+
+
+def layers(losses: Sequence[tuple[float, ...]]) -> Iterator[int]:
+    """Positions from the first layer to the last."""
+    for layer in ranked(losses):
+        yield from layer

@@ -1,0 +1,107 @@
+"""Settings: everything that decides a run, as composed by Hydra and kept in the run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import pydantic
+import yaml
+
+from evomerge.documents import Tree, Value, fault, parse, read_yaml, suggestion, tree_of
+
+FILE_NAME = "run.yaml"
+
+
+class InlineSettings(Value):
+    """Candidates are scored in this process.
+
+    Attributes:
+        threads: CPU threads. Part of a run's identity: the order of sums depends on it.
+        device: Torch device; `auto` takes a GPU where there is one.
+    """
+
+    name: Literal["inline"]
+    threads: int = pydantic.Field(default=1, ge=1)
+    device: str = "auto"
+
+
+class RaySettings(Value):
+    """Candidates are scored by Ray actors.
+
+    Attributes:
+        workers: How many actors.
+        threads: CPU threads of each.
+        gpus: GPUs of each; 0 keeps them on the CPU.
+        address: Of a running cluster; absent: one is started on this machine.
+        timeout_s: A candidate that takes longer is recorded as failed.
+    """
+
+    name: Literal["ray"]
+    workers: int = pydantic.Field(default=2, ge=1)
+    threads: int = pydantic.Field(default=1, ge=1)
+    gpus: float = pydantic.Field(default=0.0, ge=0)
+    address: str | None = None
+    timeout_s: float = pydantic.Field(default=3600.0, gt=0)
+
+
+_EXECUTORS: dict[str, type[InlineSettings] | type[RaySettings]] = {"inline": InlineSettings, "ray": RaySettings}
+
+
+def _parse_executor(tree: Any) -> InlineSettings | RaySettings:
+    if isinstance(tree, InlineSettings | RaySettings):
+        return tree
+    name = tree.get("name") if isinstance(tree, Mapping) else tree
+    if name not in _EXECUTORS:
+        raise fault(f'there is no executor "{name}". {suggestion(str(name), _EXECUTORS)}')
+    return _EXECUTORS[name].model_validate(tree)
+
+
+ExecutorSettings: TypeAlias = Annotated[
+    InlineSettings | RaySettings, pydantic.PlainValidator(_parse_executor), pydantic.PlainSerializer(tree_of)
+]
+
+
+class Settings(Value):
+    """One run.
+
+    Attributes:
+        search_space: Plain data of the search-space document.
+        fitness: Plain data of the fitness document.
+        optimizer: `name` and settings of the optimiser.
+        executor: Where candidates are scored.
+        candidates: How many the search asks for.
+        finalists: How many of them are scored on unseen items.
+        seed: Of everything random.
+        files: Names of the documents above, for messages.
+    """
+
+    search_space: dict[str, Tree]
+    fitness: dict[str, Tree]
+    optimizer: dict[str, Tree]
+    executor: ExecutorSettings
+    candidates: int = pydantic.Field(default=200, ge=1)
+    finalists: int = pydantic.Field(default=8, ge=1)
+    seed: int = pydantic.Field(default=0, ge=0)
+    files: dict[str, str] = pydantic.Field(default_factory=dict)
+
+    def file(self, document: str) -> str:
+        """Name of a document for messages."""
+        return self.files.get(document, document)
+
+
+def load_settings(run_dir: Path) -> Settings:
+    """The settings of an existing run.
+
+    Raises:
+        ConfigError: If the folder holds none.
+    """
+    path = run_dir / FILE_NAME
+    return parse(Settings, read_yaml(path), str(path))
+
+
+def save_settings(settings: Settings, run_dir: Path) -> None:
+    """Keep settings in a run's folder."""
+    text = yaml.safe_dump(tree_of(settings), sort_keys=False, width=120, allow_unicode=True)
+    (run_dir / FILE_NAME).write_text(text, encoding="utf-8")

@@ -1,0 +1,105 @@
+"""The search-space document: what a person writes in `search_spaces/NAME.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, TypeAlias
+
+import pydantic
+
+from evomerge.documents import Tree, Value, fault, key, parse
+from evomerge.errors import ConfigError, Problem
+from evomerge.recipe.recipe import DType, ModelRef, Recipe, TokenizerPolicy
+from evomerge.recipe.where import Role
+from evomerge.spaces.genes import ChoiceGene, Gene, Scalar
+from evomerge.spaces.holes import check_holes, fill, genes_in, open_holes
+
+
+def _as_mapping(tree: Tree) -> Tree:
+    return {"path": tree} if isinstance(tree, str) else tree
+
+
+ModelEntry: TypeAlias = Annotated[ModelRef, pydantic.BeforeValidator(_as_mapping)]
+
+
+class Groups(Value):
+    """Genes exist once per group: per band of layers, and within a band per role.
+
+    Attributes:
+        layers: Number of bands that the layers are cut into, as even as can be.
+        roles: Roles that get genes of their own in every band; absent: a band is one group.
+    """
+
+    layers: int = pydantic.Field(default=1, ge=1)
+    roles: tuple[Role, ...] = ()
+
+
+class SpaceFile(Value):
+    """A recipe with holes, as written.
+
+    Attributes:
+        models: Checkpoints by name: a path, or a mapping with `path` and `digest`.
+        groups: How the genes of a blend's `pipe` or `use` are repeated over the model; absent: not at all.
+        blends: Blends as in a recipe, in which any value may be a hole.
+        seeds: Individuals to start from: names of presets, or presets with parameters.
+    """
+
+    evomerge: Literal["space/1"]
+    models: dict[str, ModelEntry] = pydantic.Field(min_length=1)
+    groups: Groups | None = None
+    blends: Annotated[dict[str, dict[str, Tree]], pydantic.AfterValidator(check_holes)]
+    seeds: tuple[Tree, ...] = ()
+    dtype: DType | None = None
+    tokenizer: TokenizerPolicy | None = None
+
+    @pydantic.field_validator("seeds")
+    @classmethod
+    def _named(cls, seeds: tuple[Tree, ...]) -> tuple[Tree, ...]:
+        for seed in seeds:
+            if not isinstance(seed, str) and not (isinstance(seed, Mapping) and "use" in seed):
+                raise fault('A seed is the name of a preset, or a mapping such as {use: ties, density: 0.3}.')
+        return seeds
+
+    def recipe_tree(self, blends: Mapping[str, Tree]) -> dict[str, Tree]:
+        """The plain data of a recipe with these blends."""
+        models = {name: model.model_dump(exclude_none=True) for name, model in self.models.items()}
+        tree: dict[str, Tree] = {"models": models, "blends": blends, "dtype": self.dtype}
+        if self.tokenizer:
+            tree["tokenizer"] = {"from": self.tokenizer.source}
+        return tree
+
+
+def parse_space(tree: Tree, where: str) -> SpaceFile:
+    """Check a search space: its own keys, and the recipes at the ends of every hole.
+
+    Raises:
+        ConfigError: With all problems of the file.
+    """
+    space = parse(SpaceFile, tree, where)
+    opened = open_holes(dict(space.blends), name=key)
+    genes = list(genes_in(opened))
+    problems: dict[Problem, None] = {}
+    for values in _corners(genes):
+        try:
+            parse(Recipe, space.recipe_tree(fill(opened, values)), where)
+        except ConfigError as error:
+            problems |= dict.fromkeys(error.problems)
+    ConfigError.raise_if_any(problems)
+    if not genes:
+        raise ConfigError.at(
+            where, "nothing varies. Make some value of a blend a hole, such as {float: [0, 1]}, or use `evomerge export`."
+        )
+    return space
+
+
+def _corners(genes: list[Gene]) -> Iterator[dict[str, Scalar]]:
+    """Enough points of the space to meet every end of every gene."""
+    options = {gene.name: _ends(gene) for gene in genes}
+    yield from (
+        {name: ends[min(index, len(ends) - 1)] for name, ends in options.items()}
+        for index in range(max(map(len, options.values()), default=1))
+    )
+
+
+def _ends(gene: Gene) -> tuple[Scalar, ...]:
+    return gene.options if isinstance(gene, ChoiceGene) else (gene.low, gene.high)

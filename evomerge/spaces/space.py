@@ -1,0 +1,127 @@
+"""A search space bound to its models: genes, and the way from a genome to a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from evomerge.documents import Tree, parse, shown
+from evomerge.errors import ConfigError, EvomergeError, Problem
+from evomerge.recipe.recipe import ModelRef, Recipe
+from evomerge.recipe.stages import SLOTS
+from evomerge.recipe.where import Role
+from evomerge.spaces.file import Groups, SpaceFile
+from evomerge.spaces.genes import Gene, Genome
+from evomerge.spaces.holes import Path, fill, genes_in, open_holes
+from evomerge.spaces.starts import NotInSpace, encode, start_pipes
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """A recipe with holes, one gene for each.
+
+    Attributes:
+        genes: What varies, in genome order.
+        template: Plain data of a recipe with genes for leaves.
+        seeds: Genomes to start from.
+        where: Name of the file, for messages.
+    """
+
+    genes: tuple[Gene, ...]
+    template: Tree
+    seeds: tuple[Genome, ...]
+    where: str
+
+    def decode(self, genome: Genome) -> Recipe:
+        """The recipe of a genome.
+
+        Raises:
+            EvomergeError: If the genome is not one of this space.
+        """
+        if len(genome) != len(self.genes):
+            raise EvomergeError(f"{self.where}: a genome has {len(self.genes)} genes, not {len(genome)}.")
+        for gene, value in zip(self.genes, genome, strict=True):
+            if not gene.contains(value):
+                raise EvomergeError(f"{self.where}: gene {gene.name} cannot be {shown(value)}.")
+        values = {gene.name: value for gene, value in zip(self.genes, genome, strict=True)}
+        return parse(Recipe, fill(self.template, values), self.where)
+
+
+def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, where: str) -> SearchSpace:
+    """Give a space its models and cut it into groups of their layers.
+
+    Args:
+        space: The document.
+        models: The same models with their digests known.
+        num_layers: How many layers the models have.
+        where: Name of the file, for messages.
+
+    Raises:
+        ConfigError: If there are more bands than layers, or a seed does not lie in the space.
+    """
+    if space.groups and space.groups.layers > num_layers:
+        what = f"{space.groups.layers} bands of layers, but the models have {num_layers} layers. Ask for fewer."
+        raise ConfigError.at(f"{where}: groups.layers", what)
+    blends = {name: _opened(name, blend, space.groups, num_layers) for name, blend in space.blends.items()}
+    template = space.model_copy(update={"models": dict(models)}).recipe_tree(blends)
+    genes = tuple(dict.fromkeys(genes_in(blends)))
+    return SearchSpace(genes, template, _seeds(space, blends, genes, where), where)
+
+
+def _seeds(space: SpaceFile, blends: Mapping[str, Tree], genes: tuple[Gene, ...], where: str) -> tuple[Genome, ...]:
+    result = next(reversed(blends.values()))
+    genomes: dict[Genome, None] = {}
+    problems = []
+    for index, start in enumerate(space.seeds):
+        place = f"{where}: seeds[{index}]"
+        try:
+            alternatives = start_pipes(start, len(result["experts"]), place)
+            genomes[encode(alternatives, result, genes)] = None
+        except NotInSpace as reason:
+            problems.append(Problem(place, f"{shown(start)} does not lie in the space: {reason}. Drop it or widen the space."))
+        except ConfigError as error:
+            problems += error.problems
+    ConfigError.raise_if_any(problems)
+    return tuple(genomes)
+
+
+def _opened(name: str, blend: Mapping[str, Tree], groups: Groups | None, num_layers: int) -> dict[str, Tree]:
+    """A blend with genes for leaves, its stages repeated once per group where groups are asked for."""
+    if groups is None or "rules" in blend:
+        return {step: open_holes(part, _namer(name, blend), (step,)) for step, part in blend.items()}
+    rules = []
+    for group, selector in _groups(groups, num_layers):
+        names = _namer(f"{name}/{group}", blend)
+        rule = {step: open_holes(part, names, (step,)) for step, part in blend.items() if step == "pipe"}
+        rules.append({"where": selector, **rule} if selector else rule)
+    return {**{step: part for step, part in blend.items() if step != "pipe"}, "rules": rules}
+
+
+def _groups(groups: Groups, num_layers: int) -> Iterator[tuple[str, dict[str, Tree] | None]]:
+    roles: tuple[Role | None, ...] = groups.roles or (None,)
+    for band in range(groups.layers):
+        first = band * num_layers // groups.layers
+        last = (band + 1) * num_layers // groups.layers - 1
+        for role in roles:
+            name = f"layers {first}-{last}" if last > first else f"layer {first}"
+            selector: dict[str, Tree] = {"layers": [first, last]}
+            yield (f"{name} {role}", selector | {"roles": [role]}) if role else (name, selector)
+    yield "rest", None
+
+
+def _namer(prefix: str, blend: Mapping[str, Tree]) -> Callable[[Path], str]:
+    """Names a gene by its group, slot and parameter, such as `mix/layers 0-1 mlp/gate.density`."""
+
+    def name(path: Path) -> str:
+        node: Tree = blend
+        words: list[str] = []
+        for step in path:
+            node = node[step]
+            if isinstance(step, str):
+                words += [step] if step not in ("pipe", "rules") else []
+            else:
+                slot = next((slot for slot in SLOTS if isinstance(node, Mapping) and slot in node), None)
+                words += [slot or blend["experts"][step]]
+        return f"{prefix}/{'.'.join(dict.fromkeys(words))}"
+
+    return name

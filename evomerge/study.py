@@ -1,0 +1,185 @@
+"""A study: the parts of a search, made from its settings and checked against one another before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evomerge import seeds
+from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
+from evomerge.documents import Tree, parse
+from evomerge.errors import ConfigError, Problem
+from evomerge.execution import Executor
+from evomerge.execution.inline import InlineExecutor
+from evomerge.execution.worker import WorkerPlan
+from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.optimizers.base import Optimizer
+from evomerge.optimizers.registry import make_optimizer
+from evomerge.recipe.recipe import ModelRef
+from evomerge.settings import InlineSettings, RaySettings, Settings
+from evomerge.spaces import SearchSpace, SpaceFile, bind, parse_space
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything a search needs.
+
+    Attributes:
+        settings: What it was made from.
+        space: What may be merged.
+        fitness: What better means.
+        identity: What must be the same for a run to go on.
+    """
+
+    settings: Settings
+    space: SearchSpace
+    fitness: Fitness
+    identity: Mapping[str, Any]
+
+    def optimizer(self) -> Optimizer:
+        """A fresh optimiser.
+
+        Raises:
+            ConfigError: If it does not suit the space or the number of objectives.
+        """
+        return make_optimizer(
+            self.settings.optimizer,
+            self.space.genes,
+            self.fitness.num_objectives,
+            seeds.integer(self.settings.seed, "optimizer"),
+            self.space.seeds,
+            self.settings.candidates,
+        )
+
+    def executor(self) -> Executor:
+        """A running executor; the caller closes it."""
+        return open_executor(self.settings, self._plan())
+
+    def _plan(self) -> WorkerPlan:
+        some = self.space.seeds[0] if self.space.seeds else None
+        genome = some or tuple(_anything(gene) for gene in self.space.genes)
+        executor = self.settings.executor
+        return WorkerPlan(
+            recipe=self.space.decode(genome),
+            fitness=self.fitness.spec,
+            where=self.settings.file("fitness"),
+            device=_device(executor),
+            num_threads=executor.threads,
+        )
+
+
+def assemble(settings: Settings) -> Study:
+    """Make and check all parts of a search. Reads models' headers and tasks; loads no model.
+
+    Raises:
+        ConfigError: With all problems that can be told at this point.
+    """
+    where = settings.file("search_space")
+    document = parse_space(settings.search_space, where)
+    checkpoints = _open_models(document, where)
+    check_mergeable(checkpoints, where)
+    models = {
+        name: ModelRef(path=document.models[name].path, digest=digest_of(checkpoint))
+        for name, checkpoint in checkpoints.items()
+    }
+    _check_digests(document.models, models, where)
+    space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
+    fitness = open_fitness(settings)
+    identity = {
+        "models": {name: model.digest for name, model in models.items()},
+        "space": _digest(space.template),
+        "fitness": _digest(settings.fitness),
+        "items": _digest({label: sorted(known.values()) for label, known in fitness.splits.digests.items()}),
+        "optimizer": settings.optimizer,
+        "seed": settings.seed,
+        "threads": settings.executor.threads,
+    }
+    study = Study(settings, space, fitness, identity)
+    study.optimizer()  # refuses what does not suit before a model is loaded
+    return study
+
+
+def open_fitness(settings: Settings) -> Fitness:
+    """The fitness of a run, without its models.
+
+    Raises:
+        ConfigError: With all problems of the document and its tasks.
+    """
+    where = settings.file("fitness")
+    return Fitness.open(parse(FitnessSpec, settings.fitness, where), where)
+
+
+def open_executor(settings: Settings, plan: WorkerPlan) -> Executor:
+    """Start the executor that the settings ask for."""
+    match settings.executor:
+        case RaySettings(workers=workers, gpus=gpus, address=address, timeout_s=timeout_s):
+            from evomerge.execution.ray import RayExecutor  # Ray takes seconds to import
+
+            return RayExecutor(plan, workers, gpus, address, timeout_s)
+        case InlineSettings():
+            return InlineExecutor(plan)
+
+
+def rooted(settings: Settings, folder: Path) -> Settings:
+    """The settings with relative paths that exist made absolute, so that a run can be resumed from anywhere."""
+    space, fitness = dict(settings.search_space), dict(settings.fitness)
+    models = space.get("models")
+    if isinstance(models, Mapping):
+        space["models"] = {name: _rooted_model(model, folder) for name, model in models.items()}
+    include = fitness.get("include")
+    if isinstance(include, list):
+        fitness["include"] = [_absolute(entry, folder) for entry in include]
+    return settings.model_copy(update={"search_space": space, "fitness": fitness})
+
+
+def _rooted_model(model: Tree, folder: Path) -> Tree:
+    if isinstance(model, Mapping):
+        return {**model, "path": _absolute(model.get("path"), folder)}
+    return _absolute(model, folder)
+
+
+def _absolute(path: Tree, folder: Path) -> Tree:
+    return str((folder / path).resolve()) if isinstance(path, str) and (folder / path).exists() else path
+
+
+def _open_models(document: SpaceFile, where: str) -> dict[str, Checkpoint]:
+    opened: dict[str, Checkpoint] = {}
+    problems: list[Problem] = []
+    for name, model in document.models.items():
+        try:
+            opened[name] = Checkpoint(model.path, f"{where}: models.{name}")
+        except ConfigError as error:
+            problems += error.problems
+    ConfigError.raise_if_any(problems)
+    return opened
+
+
+def _check_digests(wanted: Mapping[str, ModelRef], found: Mapping[str, ModelRef], where: str) -> None:
+    ConfigError.raise_if_any(
+        Problem(f"{where}: models.{name}.digest", f"{model.path} has the digest {found[name].digest}. It is another model.")
+        for name, model in wanted.items()
+        if model.digest is not None and model.digest != found[name].digest
+    )
+
+
+def _digest(tree: Tree) -> str:
+    text = json.dumps(tree, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _device(executor: InlineSettings | RaySettings) -> str:
+    if isinstance(executor, RaySettings):
+        return "cuda" if executor.gpus else "cpu"
+    if executor.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return executor.device
+
+
+def _anything(gene: Any) -> Any:
+    return gene.options[0] if hasattr(gene, "options") else gene.low
