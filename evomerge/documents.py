@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -41,15 +41,35 @@ class Value(pydantic.BaseModel):
 
 V = TypeVar("V", bound=pydantic.BaseModel)
 
+_WANTED = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "string_type": "text; quote it if it is meant as text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+}
+"""What pydantic's commonest complaints mean in a person's file, which knows no tuples and no floats."""
+
 
 def read_yaml(path: Path) -> Tree:
     """Parse a YAML file into plain data.
 
     Raises:
-        ConfigError: If the file is missing, unreadable or not YAML.
+        ConfigError: If the file is missing, unreadable or not YAML, or if a mapping holds a key twice.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        ConfigError.raise_if_any(
+            Problem(f"{path}: line {line}", f'"{name}" stands twice in one mapping. Keep one of them.')
+            for name, line in _repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), set())
+        )
+        return yaml.safe_load(text)
     except FileNotFoundError:
         raise ConfigError.at(str(path), "there is no such file. Check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -72,7 +92,9 @@ def parse(kind: type[V], tree: Tree, where: str) -> V:
     try:
         return kind.model_validate(tree)
     except pydantic.ValidationError as error:
-        raise ConfigError(*(_problem(details, where) for details in error.errors())) from None
+        faults = error.errors()
+        problems = (_problem(details, where) for details in faults if not _is_echo(details, faults))
+        raise ConfigError(*problems) from None
 
 
 def key(path: Sequence[str | int]) -> str:
@@ -91,7 +113,11 @@ def suggestion(word: str, allowed: Collection[str]) -> str:
 
 def shown(value: Tree) -> str:
     """A value as it would stand in the file, on one short line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6).strip().removesuffix("...").strip()
+    try:
+        text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    except yaml.YAMLError:  # a program's object, which no file holds
+        text = repr(value)
+    text = text.strip().removesuffix("...").strip()
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -103,6 +129,21 @@ def tree_of(value: pydantic.BaseModel) -> dict[str, Tree]:
 def fault(message: str) -> PydanticCustomError:
     """An error for validators whose text reaches the user as it is."""
     return PydanticCustomError("fault", "{message}", {"message": message})
+
+
+def _repeated_keys(node: yaml.Node | None, seen: set[int]) -> Iterator[tuple[str, int]]:
+    """Keys that YAML would overwrite silently, each with its line."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))  # an alias is a node seen before
+    known: set[str] = set()
+    for part in node.value:
+        if isinstance(node, yaml.MappingNode) and isinstance(part[0], yaml.ScalarNode):
+            if part[0].value in known:
+                yield part[0].value, part[0].start_mark.line + 1
+            known.add(part[0].value)
+        for inner in part if isinstance(node, yaml.MappingNode) else (part,):
+            yield from _repeated_keys(inner, seen)
 
 
 def _unknown_key(name: Any, known: Collection[str]) -> InitErrorDetails:
@@ -118,6 +159,13 @@ def _again(details: ErrorDetails) -> InitErrorDetails:
     )
 
 
+def _is_echo(details: ErrorDetails, faults: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is only too short because pydantic does not count its faulty entries."""
+    place = details["loc"]
+    inside = (fault for fault in faults if len(fault["loc"]) > len(place))
+    return details["type"] == "too_short" and any(fault["loc"][: len(place)] == place for fault in inside)
+
+
 def _problem(details: ErrorDetails, where: str) -> Problem:
     path = details["loc"]
     if details["type"] == "missing":
@@ -128,6 +176,10 @@ def _problem(details: ErrorDetails, where: str) -> Problem:
     elif details["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", details["ctx"]["expected"])
         message = f'"{details["input"]}" is not allowed. {suggestion(str(details["input"]), allowed)}'
+    elif details["type"] == "too_short":
+        message = f"{details['ctx']['actual_length']} entries are too few. Give {details['ctx']['min_length']} or more."
+    elif details["type"] in _WANTED:
+        message = f"{shown(details['input'])} is not {_WANTED[details['type']]}."
     else:
         message = f"{shown(details['input'])}: {details['msg'].removeprefix('Value error, ')}."
     return Problem(f"{where}: {key(path)}" if path else where, message)

@@ -59,9 +59,10 @@ class Study:
 
     def executor(self) -> Executor:
         """A running executor; the caller closes it."""
-        return open_executor(self.settings, self._plan())
+        return open_executor(self.settings, self.worker_plan())
 
-    def _plan(self) -> WorkerPlan:
+    def worker_plan(self) -> WorkerPlan:
+        """What workers are built from, here or elsewhere."""
         some = self.space.seeds[0] if self.space.seeds else None
         genome = some or tuple(_anything(gene) for gene in self.space.genes)
         executor = self.settings.executor

@@ -1,6 +1,9 @@
 """What holds for every test: no network, one thread per process, no time limits inside property tests."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 SMALL = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "MPLBACKEND": "Agg"}
@@ -17,6 +20,9 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("evomerge", deadline=None)  # nor here
 settings.load_profile("evomerge")
 
+if TYPE_CHECKING:
+    from evomerge.settings import Settings
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a CUDA device where there is none."""
@@ -25,3 +31,71 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("no CUDA device")
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A micro zoo: real checkpoints and tasks, poor answers."""
+    from evomerge.checkpoints.zoo import MICRO, build_zoo
+
+    folder = tmp_path_factory.mktemp("zoo")
+    build_zoo(folder, MICRO, lambda progress: None)
+    return folder
+
+
+@pytest.fixture
+def desk(tmp_path: Path, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a search space and two fitnesses over the micro zoo.
+
+    Weights reach far beyond 1, so that the answers of these poor models change from one recipe to the next.
+    """
+    (tmp_path / "search_spaces").mkdir()
+    (tmp_path / "fitness").mkdir()
+    (tmp_path / "search_spaces" / "tiny.yaml").write_text(SPACE.replace("ZOO", str(zoo)))
+    (tmp_path / "fitness" / "two.yaml").write_text(FITNESS.replace("ZOO", str(zoo)))
+    one = FITNESS.replace("{math: [math], japanese: [ja]}", "{mean: [math, ja]}")
+    (tmp_path / "fitness" / "one.yaml").write_text(one.replace("ZOO", str(zoo)))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+SPACE = """# A tiny space for tests.
+evomerge: space/1
+models: {base: ZOO/base, math: ZOO/math, ja: ZOO/ja}
+groups: {layers: 2}
+blends:
+  mix:
+    origin: base
+    experts: [math, ja]
+    pipe:
+      - {weigh: [{float: [-30, 30]}, {float: [-30, 30]}]}
+      - {reduce: sum}
+seeds: [uniform]
+"""
+
+FITNESS = """# Two tasks for tests; the third is scored for finalists only.
+evomerge: fitness/1
+include: [ZOO/tasks]
+tasks:
+  math: {task: zoo_math_en_mc, metric: acc}
+  ja: {task: zoo_form_ja_mc, metric: acc}
+  unseen: {task: zoo_math_ja_mc, metric: acc}
+objectives: {math: [math], japanese: [ja]}
+splits: {search: 0.4, selection: 0.3, test: 0.3, by: [key]}
+items: {search: 20, selection: 10, test: 10}
+"""
+
+
+@pytest.fixture
+def make_settings(desk: Path) -> Callable[..., "Settings"]:
+    """Settings over the desk's files; keywords replace the defaults."""
+    from evomerge.documents import parse, read_yaml
+    from evomerge.settings import Settings
+
+    def make(fitness: str = "two", **more: object) -> Settings:
+        files = {"search_space": "search_spaces/tiny.yaml", "fitness": f"fitness/{fitness}.yaml"}
+        tree = {group: read_yaml(desk / file) for group, file in files.items()}
+        tree |= {"optimizer": {"name": "random"}, "executor": {"name": "inline"}, "candidates": 6, "finalists": 2}
+        return parse(Settings, tree | {"files": files} | more, "settings")
+
+    return make

@@ -66,7 +66,9 @@ def test_a_far_miss_is_answered_with_all_names(cwd: Path) -> None:
         shipped.find("search_spaces", "QQQQQQQQQQ")
 
 
-@pytest.mark.parametrize("name", ["", "../search_spaces/mine", "a/b", "/etc/passwd", "mine.yaml", "mine\n", "mïne", "..", "~"])
+@pytest.mark.parametrize(
+    "name", ["", "../search_spaces/mine", "a/b", "/etc/passwd", "mine.yaml", "mine\n", "mïne", "..", "~"]
+)
 def test_a_name_never_becomes_a_path_elsewhere(cwd: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         shipped.find("search_spaces", name)

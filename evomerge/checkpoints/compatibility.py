@@ -10,7 +10,9 @@ from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.errors import ConfigError, Problem
 
 _MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim")
-"""Config keys that change what a tensor of the same shape means."""
+"""Config keys that change what a tensor of the same shape means. A key that one config leaves out says nothing."""
+
+_ADVICE = "Merge fine-tunes of one ancestor."
 
 
 def check_mergeable(checkpoints: Mapping[str, Checkpoint], where: str) -> None:
@@ -24,38 +26,46 @@ def check_mergeable(checkpoints: Mapping[str, Checkpoint], where: str) -> None:
         ConfigError: Naming every model that differs and how.
     """
     first, *others = checkpoints
-    problems: list[Problem] = []
+    problems = [Problem(f"{where}: models.{name}", what) for name in checkpoints for what in _unfit(checkpoints[name])]
     for name in others:
         for difference in _differences(checkpoints[first], checkpoints[name], first):
             problems.append(Problem(f"{where}: models.{name}", difference))
     ConfigError.raise_if_any(problems)
 
 
+def _unfit(checkpoint: Checkpoint) -> Iterator[str]:
+    if checkpoint.config.get("quantization_config"):
+        yield "is quantised, and sums of codes mean nothing. Use the model in its original precision."
+
+
 def _differences(reference: Checkpoint, other: Checkpoint, first: str) -> Iterator[str]:
-    if differing := [key for key in _MUST_AGREE if reference.config.get(key) != other.config.get(key)]:
-        pairs = "; ".join(f"{key} is {other.config.get(key)}, not {reference.config.get(key)}" for key in differing)
-        yield f"is built differently from {first}: {pairs}. Merge fine-tunes of one ancestor."
+    pairs = [(key, other.config.get(key), reference.config.get(key)) for key in _MUST_AGREE]
+    if differing := [pair for pair in pairs if None not in pair and pair[1] != pair[2]]:
+        stated = "; ".join(f"{key} is {its}, not {wanted}" for key, its, wanted in differing)
+        yield f"is built differently from {first}: {stated}. {_ADVICE}"
         return
-    if _vocabulary(reference) != _vocabulary(other):
+    its, wanted = _vocabulary(other), _vocabulary(reference)
+    if its and wanted and its != wanted:
         yield (
-            f"has another vocabulary than {first} ({len(_vocabulary(other))} tokens against {len(_vocabulary(reference))}). "
+            f"has another vocabulary than {first} ({len(its)} tokens against {len(wanted)}). "
             "Rows of the embeddings would not mean the same tokens; use models that share a tokenizer."
         )
-    missing = [name for name in reference.names if name not in other.files]
-    if missing:
-        yield f"lacks {len(missing)} tensors of {first}, {missing[0]} among them. Merge fine-tunes of one ancestor."
+    if missing := [name for name in reference.names if name not in other.files]:
+        yield f"lacks {len(missing)} tensors of {first}, {missing[0]} among them. {_ADVICE}"
+    if extra := [name for name in other.names if name not in reference.files]:
+        yield f"has {len(extra)} tensors that {first} lacks, {extra[0]} among them. {_ADVICE}"
     shared = [name for name in reference.names if name in other.files]
-    misshapen = [name for name in shared if reference.shape(name) != other.shape(name)]
-    if misshapen:
+    if misshapen := [name for name in shared if reference.shape(name) != other.shape(name)]:
         name = misshapen[0]
+        shapes = f"{name} is {list(other.shape(name))}, not {list(reference.shape(name))}"
         yield (
-            f"{len(misshapen)} tensors have other shapes than in {first}: {name} is {list(other.shape(name))}, "
-            f"not {list(reference.shape(name))}. Merge fine-tunes of one ancestor with one vocabulary."
+            f"{len(misshapen)} tensors have other shapes than in {first}: {shapes}. "
+            "Merge fine-tunes of one ancestor with one vocabulary."
         )
 
 
 def _vocabulary(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Token to id as tokenizer.json has it; empty where there is no such file."""
+    """Token to id as tokenizer.json has it; empty where there is no such file, as beside weights alone."""
     file = checkpoint.folder / "tokenizer.json"
     try:
         model = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]

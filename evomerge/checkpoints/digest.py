@@ -9,8 +9,6 @@ from pathlib import Path
 
 from evomerge.checkpoints.checkpoint import Checkpoint
 
-_CHUNK_BYTES = 1 << 22
-
 
 def digest_of(checkpoint: Checkpoint) -> str:
     """`sha256:` over config and tensor files.
@@ -23,23 +21,21 @@ def digest_of(checkpoint: Checkpoint) -> str:
     keys = {path: _key(path) for path in files}
     fresh = {key: _hash(path) for path, key in keys.items() if key not in known}
     if fresh:
-        _save_cache(known | fresh)
+        _save_cache(_load_cache() | fresh)  # loaded again: another process may have added to it meanwhile
         known |= fresh
     total = hashlib.sha256("\n".join(known[key] for key in keys.values()).encode())
     return f"sha256:{total.hexdigest()}"
 
 
 def _key(path: Path) -> str:
+    # the time of change and not that of modification, which copying tools set at will
     status = path.resolve().stat()
-    return f"{path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+    return f"{path.resolve()}:{status.st_size}:{status.st_ctime_ns}"
 
 
 def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cache_file() -> Path:
@@ -52,7 +48,7 @@ def _load_cache() -> dict[str, str]:
         known = json.loads(_cache_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return {key: digest for key, digest in known.items() if isinstance(digest, str)} if isinstance(known, dict) else {}
 
 
 def _save_cache(known: dict[str, str]) -> None:

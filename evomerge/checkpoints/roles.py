@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -12,10 +13,10 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
 _ROLES: tuple[tuple[Role, re.Pattern[str]], ...] = (
     ("head", re.compile(r"(?:^|\.)(?:lm_head|embed_out)\.")),
     ("norm", re.compile(r"(?:^|[._])(?:\w*norm\w*|ln_?\w*)\.")),
-    ("router", re.compile(r"\.(?:gate|router)\.(?:weight|bias)$")),
+    ("router", re.compile(r"\.(?:gate|router|shared_expert_gate)\.")),
     ("attention", re.compile(r"(?:^|[._])(?:self_attn|attn|attention|self_attention)\.")),
-    ("mlp", re.compile(r"(?:^|[._])(?:mlp|feed_forward|ffn|experts)\.")),
-    ("embedding", re.compile(r"(?:^|\.)(?:embed_tokens|wte|wpe|embed_in|\w*embeddings?\w*)\.")),
+    ("mlp", re.compile(r"(?:^|[._])(?:mlp|feed_forward|ffn|experts|fc1|fc2)\.")),
+    ("embedding", re.compile(r"(?:^|\.)(?:embed_\w+|wte|wpe|\w*embeddings?\w*)\.")),
 )
 """The first pattern found decides; norms come before the blocks that hold them."""
 
@@ -33,6 +34,7 @@ class Position:
     role: Role
 
 
+@functools.cache  # asked for every tensor of every candidate
 def position_of(name: str) -> Position:
     """Layer and role of a tensor by its name in the checkpoint."""
     found = _LAYER.search(name)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from evomerge.errors import CandidateFailed
 from evomerge.execution.job import Job, Outcome
@@ -43,6 +44,7 @@ class Worker:
             EvomergeError: If they cannot be loaded; no candidate is to blame then.
         """
         torch.set_num_threads(plan.num_threads)
+        disable_progress_bar()  # of transformers: the run has a display of its own
         self._resident = ResidentModel(plan.recipe, Library(), plan.device)
         tasks = load_tasks(plan.fitness, plan.where)
         self._harness = Harness(tasks, plan.fitness, self._resident.model, self._resident.tokenizer)

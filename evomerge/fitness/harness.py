@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from evomerge.fitness.isolation import isolated
 from evomerge.fitness.loglikelihood import Request, answers, pack
 from evomerge.fitness.spec import FitnessSpec
 from evomerge.fitness.tasks import Answer, ScoredTask
+
+_log = logging.getLogger(__name__)
 
 _NOT_FINITE = "The model's logits are not finite, so it has no score. Smaller weights may help."
 
@@ -101,6 +104,13 @@ class Harness:
         if missing := [item for item in items if item not in asked]:
             for item, instances in task.requests(missing, self._template):
                 asked[item] = [_Asked(instance, self._tokens(task, instance)) for instance in instances]
+            self._warn_of_cuts(task, [one.tokens for item in missing for one in asked[item] if one.tokens])
+
+    def _warn_of_cuts(self, task: ScoredTask, requests: Sequence[Request]) -> None:
+        cut = sum(len(context) + len(continuation) > self._lm.max_length + 1 for context, continuation in requests)
+        if cut:
+            message = "tasks.%s: %d of %d prompts are longer than %d tokens and lose their beginning, as in lm-eval."
+            _log.warning(message, task.label, cut, len(requests), self._lm.max_length)
 
     def _tokens(self, task: ScoredTask, instance: Instance) -> Request | None:
         if instance.request_type != "loglikelihood":

@@ -78,6 +78,7 @@ class _Library:
     """Task files by the tasks' names: those of the user's folders, then the harness's own."""
 
     def __init__(self, folders: list[Path]) -> None:
+        self._folders = folders
         with isolated():
             self._manager = TaskManager(include_path=folders, include_defaults=False)
         self._own = {name: Path(self._manager.task_index[name].yaml_path) for name in self._manager.all_subtasks}
@@ -101,7 +102,16 @@ class _Library:
         close = difflib.get_close_matches(name, [*self._own, *self.shipped], n=3)
         hint = f"Did you mean {' or '.join(close)}?" if close else f"Your folders have: {', '.join(sorted(self._own))}."
         advice = "A group is named by its tasks. The folder of your own tasks goes to `include`."
-        raise ConfigError.at(where, f'there is no lm-eval task "{name}". {hint} {advice}')
+        unread = "".join(f" {file} is not YAML and was left out." for file in self._unreadable())
+        raise ConfigError.at(where, f'there is no lm-eval task "{name}". {hint} {advice}{unread}')
+
+    def _unreadable(self) -> Iterator[Path]:
+        """The user's files that lm-eval skips without a word."""
+        for file in (file for folder in self._folders for file in sorted(folder.glob("**/*.yaml"))):
+            try:
+                yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            except (OSError, UnicodeDecodeError, yaml.YAMLError):
+                yield file
 
     def load(self, file: Path) -> Task:
         (task,) = self._manager.load([str(file)])["tasks"].values()

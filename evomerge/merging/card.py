@@ -8,7 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCardData
 
-from evomerge.recipe import Recipe, canonical, dump_recipe
+from evomerge.recipe import Recipe, dump_recipe
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -62,7 +62,7 @@ def model_card(recipe: Recipe, folder: Path, provenance: Provenance) -> str:
         f"Merged with evomerge. {provenance.origin} Recipe `{recipe.digest[:12]}`.",
         f"| model | path | digest |\n|---|---|---|\n{models}",
         *_scores(provenance),
-        f"## Recipe\n\n```yaml\n{dump_recipe(canonical(recipe))}```",
+        f"## Recipe\n\n```yaml\n{dump_recipe(recipe.canonical)}```",
         "To make this model again: `evomerge export recipe.yaml OUT`, with the models above in place.",
     ]
     return "\n\n".join(parts) + "\n"

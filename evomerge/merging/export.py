@@ -14,7 +14,7 @@ from evomerge.merging.card import Provenance, ScoreLine, model_card
 from evomerge.merging.library import Library
 from evomerge.merging.merge import Merge
 from evomerge.merging.shards import TensorSpec, cut, file_digest, index, write_shard
-from evomerge.recipe import Recipe, canonical, dump_recipe
+from evomerge.recipe import Recipe, dump_recipe
 
 __all__ = ["Provenance", "ScoreLine", "export_model"]
 
@@ -71,7 +71,9 @@ def export_model(
         draft.rename(destination)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "The disk is full: free some space or choose another destination." if full else "Nothing was left behind."
+        advice = (
+            "The disk is full: free some space or choose another destination." if full else "Nothing was left behind."
+        )
         raise EvomergeError(f"{destination}: could not be written: {error}. {advice}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -116,7 +118,7 @@ def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Libra
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     _copy(merge.donor.folder, folder, ("generation_config.json",))
     _copy(library.open(recipe.models[recipe.tokenizer_donor]).folder, folder, _TOKENIZER_FILES)
-    (folder / "recipe.yaml").write_text(dump_recipe(canonical(recipe)), encoding="utf-8")
+    (folder / "recipe.yaml").write_text(dump_recipe(recipe.canonical), encoding="utf-8")
     (folder / "README.md").write_text(model_card(recipe, folder, provenance), encoding="utf-8")
 
 

@@ -9,9 +9,10 @@ from evomerge.errors import CandidateFailed
 from evomerge.merging.draws import Draw
 from evomerge.merging.library import Library
 from evomerge.merging.pipe import run_pipe
-from evomerge.recipe import Blend, Recipe, canonical
+from evomerge.recipe import Blend, Recipe
+from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import PipeRule
-from evomerge.recipe.stages import StageValue
+from evomerge.recipe.where import Where
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -26,10 +27,10 @@ class Merge:
             recipe: Any spelling; its canonical form is what is merged.
             library: Where models are opened.
         """
-        self._recipe = canonical(recipe)
+        self._recipe = recipe.canonical
         self._checkpoints = {name: library.open(model) for name, model in recipe.models.items()}
-        self._identities = {name: model.identity for name, model in recipe.models.items()}
-        self._identities |= {name: f"blend:{index}" for index, name in enumerate(recipe.blends)}
+        self._rules = {name: _rules_of(blend) for name, blend in self._recipe.blends.items()}
+        self._identities = self._recipe.identities
         self.donor: Checkpoint = self._checkpoints[recipe.donor]
 
     @property
@@ -45,7 +46,10 @@ class Merge:
         return _DTYPES[self._recipe.dtype]
 
     def tensor(self, name: str) -> torch.Tensor:
-        """A tensor of the result: float32 before its one rounding to `dtype(name)`; whole numbers as the donor has them.
+        """A tensor of the result before its one rounding to `dtype(name)`.
+
+        Returns:
+            Float32 where something was merged, else the source's own; whole numbers as the donor has them.
 
         Raises:
             CandidateFailed: If the models' tensors do not fit together.
@@ -56,25 +60,31 @@ class Merge:
 
     def _source(self, source: str, name: str) -> torch.Tensor:
         if source in self._checkpoints:
-            return self._checkpoints[source].tensor(name)
+            checkpoint = self._checkpoints[source]
+            if name not in checkpoint.files:
+                raise CandidateFailed(f"model {source} has no tensor {name}.")
+            return checkpoint.tensor(name)
         blend = self._recipe.blends[source]
         origin = None if blend.origin is None else self._source(blend.origin, name)
-        pipe = _pipe_for(blend, name)
-        if pipe is None:
+        parts = self._parts(source, name)
+        if parts is None:
             return origin if origin is not None else self._source(blend.experts[0], name)
         experts = [self._source(expert, name) for expert in blend.experts]
-        shapes = {tuple(tensor.shape) for tensor in (*experts, *(() if origin is None else (origin,)))}
+        shapes = {tensor.shape for tensor in (*experts, *(() if origin is None else (origin,)))}
         if len(shapes) > 1:
-            raise CandidateFailed(f"tensor {name} has the shapes {sorted(shapes)} in the models of blend {source}")
+            known = " and ".join(sorted(str(list(shape)) for shape in shapes))
+            raise CandidateFailed(f"tensor {name} has the shapes {known} in the models of blend {source}.")
         draws = [Draw(blend.seed, self._identities[expert], name) for expert in blend.experts]
-        return run_pipe(pipe, experts, origin, draws)
+        return run_pipe(parts, experts, origin, draws)
+
+    def _parts(self, blend: str, name: str) -> Parts | None:
+        position = position_of(name)
+        for where, parts in self._rules[blend]:
+            if where is None or where.matches(name, position.layer, position.role):
+                return parts
+        return None
 
 
-def _pipe_for(blend: Blend, name: str) -> tuple[StageValue, ...] | None:
-    position = position_of(name)
-    for rule in blend.all_rules:
-        if isinstance(rule, PipeRule) and (
-            rule.where is None or rule.where.matches(name, position.layer, position.role)
-        ):
-            return rule.pipe
-    return None
+def _rules_of(blend: Blend) -> list[tuple[Where | None, Parts]]:
+    pipes = [rule for rule in blend.rules if isinstance(rule, PipeRule)]  # the canonical form has no others
+    return [(rule.where, Parts.of(rule.pipe, len(blend.experts))) for rule in pipes]

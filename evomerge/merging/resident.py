@@ -33,17 +33,18 @@ class ResidentModel:
         """
         self._library = library
         merge = Merge(recipe, library)
-        dtype = merge.dtype(merge.names[0])
-        self.model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(merge.donor.folder, dtype=dtype)
+        self.model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            merge.donor.folder, dtype=recipe.dtype or "auto", use_safetensors=True, trust_remote_code=False
+        )
         self.model.to(device).eval().requires_grad_(False)
         tokenizer = recipe.models[recipe.tokenizer_donor].path
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(tokenizer)
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
         self._places = self._find_places(merge.names)
         self._held: str | None = None
 
     @torch.inference_mode()
     def hold(self, recipe: Recipe) -> None:
-        """Overwrite the weights with a recipe's, each rounded once; nothing is done when they are there already.
+        """Overwrite the weights with a recipe's, each rounded as its export would be; nothing if they are there already.
 
         Raises:
             CandidateFailed: If the models' tensors do not fit together. The weights are then undefined.
@@ -53,19 +54,17 @@ class ResidentModel:
         self._held = None
         merge = Merge(recipe, self._library)
         for name, place in self._places.items():
-            place.copy_(merge.tensor(name))
+            # via the dtype of the file, which need not be the one that the config asks transformers for
+            place.copy_(merge.tensor(name).to(merge.dtype(name)))
         self._held = recipe.digest
 
     def _find_places(self, names: list[str]) -> dict[str, torch.Tensor]:
-        """Parameters and buffers by checkpoint name; tied ones once."""
+        """Parameters and buffers by checkpoint name."""
         held = self.model.state_dict(keep_vars=False)
         if missing := [name for name in names if name not in held]:
             raise EvomergeError(
-                f"{type(self.model).__name__} has no tensor {missing[0]}, which the checkpoint holds (and {len(missing) - 1} "
-                "more). transformers converts this checkpoint on loading; save it with the installed version first."
+                f"{type(self.model).__name__} has no tensor {missing[0]}, which the checkpoint holds "
+                f"(and {len(missing) - 1} more). transformers converts this checkpoint on loading; "
+                "save it with the installed version first."
             )
-        places: dict[str, torch.Tensor] = {}
-        for name in names:
-            if all(held[name].data_ptr() != place.data_ptr() for place in places.values()):
-                places[name] = held[name]
-        return places
+        return {name: held[name] for name in names}

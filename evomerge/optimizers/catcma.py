@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import cmaes
 import numpy as np
@@ -21,33 +21,31 @@ from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene, 
 SEED_PROBABILITY = 0.5
 """How much of a choice's first probability lies on the first seed's option; the rest is spread evenly."""
 
+Part: TypeAlias = NDArray[Any] | None
+"""A sample's values of one kind of gene; the library says None where there are no such genes."""
+
+G = TypeVar("G")
+
 
 class CatCma:
     """`cmaes.CatCMAwM`: any genes, one objective.
 
     A joint distribution of a Gaussian for real and whole numbers and of one categorical per choice, with margins that
-    keep discrete genes from settling too early (Hamano et al. 2025, "CatCMA with margin", arXiv 2504.07884). Whole
-    numbers of two values are treated as choices, as its authors advise; genes of one value stay out of it.
+    keep discrete genes from settling too early (Hamano et al. 2025, "CatCMA with margin", arXiv 2504.07884).
     """
 
     def __init__(self, config: CatCmaConfig, start: Start) -> None:
-        self._names = [gene.name for gene in start.genes]
-        self._reals = [gene for gene in start.genes if isinstance(gene, FloatGene)]
-        self._wholes = [gene for gene in start.genes if isinstance(gene, IntGene) and gene.high - gene.low >= 2]
-        listed = [_as_choice(gene) for gene in start.genes if gene not in self._reals + self._wholes]
-        self._choices = [gene for gene in listed if len(gene.options) > 1]
-        self._fixed = {gene.name: gene.options[0] for gene in listed if len(gene.options) == 1}
-        first = dict(zip(self._names, start.seeds[0], strict=True)) if start.seeds else None
-        numbers = len(self._reals) + len(self._wholes)
+        self._layout = _Layout(start.genes)
+        first = self._layout.by_name(start.seeds[0]) if start.seeds else None
         self._cma = cmaes.CatCMAwM(
-            x_space=[[0.0, 1.0]] * len(self._reals) or None,
-            z_space=[list(range(gene.low, gene.high + 1)) for gene in self._wholes] or None,
-            c_space=[len(gene.options) for gene in self._choices] or None,
+            x_space=[[0.0, 1.0]] * len(self._layout.reals) or None,
+            z_space=[list(range(gene.low, gene.high + 1)) for gene in self._layout.wholes] or None,
+            c_space=[len(gene.options) for gene in self._layout.choices] or None,
             population_size=config.population,
-            mean=self._first_mean(first) if numbers else None,
+            mean=self._layout.first_mean(first),
             sigma=config.sigma0,
-            cov=np.diag(self._ranges() ** 2) if numbers else None,
-            cat_param=self._first_probabilities(first) if self._choices else None,
+            cov=np.diag(self._layout.ranges() ** 2),
+            cat_param=self._layout.first_probabilities(first),
             seed=seeds.integer(start.seed, "optimizers", "catcma"),
         )
         self._samples: list[Any] = []
@@ -55,7 +53,7 @@ class CatCma:
     def propose(self) -> Sequence[Genome]:
         """See `Engine.propose`."""
         self._samples = [self._cma.ask() for _ in range(self._cma.population_size)]
-        return [self._genome(sample.x, sample.z, sample.c) for sample in self._samples]
+        return [self._layout.genome(sample.x, sample.z, sample.c) for sample in self._samples]
 
     def learn(self, genomes: Sequence[Genome], scored: Sequence[Scored]) -> None:
         """See `Engine.learn`."""
@@ -67,40 +65,63 @@ class CatCma:
 
     def favourite(self) -> Genome:
         """The mean of the Gaussian, whole numbers rounded, with the most probable option of every choice."""
-        # The library has no public access to its distribution.
-        mean_M = self._cma._mean if self._reals or self._wholes else np.zeros(0)
-        options_CK = self._cma._q if self._choices else None
-        return self._genome(mean_M[: len(self._reals)], mean_M[len(self._reals) :], options_CK)
+        # The library shows its distribution nowhere, and has only the parts that the genes need.
+        mean_M = getattr(self._cma, "_mean", np.zeros(0))
+        reals = len(self._layout.reals)
+        return self._layout.genome(mean_M[:reals], mean_M[reals:], getattr(self._cma, "_q", None))
 
-    def _genome(
-        self,
-        real_R: NDArray[np.float64] | None,
-        whole_W: NDArray[np.float64] | None,
-        options_CK: NDArray[np.float64] | None,
-    ) -> Genome:
-        values: dict[str, Scalar] = dict(self._fixed)
-        for real, x in zip(self._reals, () if real_R is None else real_R, strict=True):
+
+class _Layout:
+    """The genes as the library sorts them.
+
+    Whole numbers of two values are choices, as its authors advise; it has no place for genes of one value.
+    """
+
+    def __init__(self, genes: Sequence[Gene]) -> None:
+        self._names = [gene.name for gene in genes]
+        self.reals = [gene for gene in genes if isinstance(gene, FloatGene)]
+        self.wholes = [gene for gene in genes if isinstance(gene, IntGene) and gene.high - gene.low > 1]
+        options: dict[str, tuple[Scalar, ...]] = {
+            gene.name: gene.options if isinstance(gene, ChoiceGene) else tuple(range(gene.low, gene.high + 1))
+            for gene in genes
+            if not isinstance(gene, FloatGene) and gene not in self.wholes
+        }
+        self.choices = [ChoiceGene(name, values) for name, values in options.items() if len(values) > 1]
+        self._fixed = {name: values[0] for name, values in options.items() if len(values) == 1}
+
+    def by_name(self, genome: Genome) -> Mapping[str, Scalar]:
+        return dict(zip(self._names, genome, strict=True))
+
+    def genome(self, real_R: Part, whole_W: Part, weights_CK: Part) -> Genome:
+        """The genome of a sample; each choice takes its option of most weight."""
+        values = dict(self._fixed)
+        for real, x in _pairs(self.reals, real_R):
             values[real.name] = real.from_unit(float(x))
-        for whole, z in zip(self._wholes, () if whole_W is None else whole_W, strict=True):
+        for whole, z in _pairs(self.wholes, whole_W):
             values[whole.name] = min(max(round(float(z)), whole.low), whole.high)
-        for choice, weights_K in zip(self._choices, () if options_CK is None else options_CK, strict=True):
+        for choice, weights_K in _pairs(self.choices, weights_CK):
             values[choice.name] = choice.options[int(np.argmax(weights_K))]
         return tuple(values[name] for name in self._names)
 
-    def _ranges(self) -> NDArray[np.float64]:
-        return np.array([1.0] * len(self._reals) + [float(gene.high - gene.low) for gene in self._wholes])
+    def ranges(self) -> NDArray[np.float64]:
+        """Extent of every number, real ones first."""
+        return np.array([1.0] * len(self.reals) + [float(gene.high - gene.low) for gene in self.wholes])
 
-    def _first_mean(self, first: Mapping[str, Scalar] | None) -> NDArray[np.float64]:
-        low = np.array([0.0] * len(self._reals) + [float(gene.low) for gene in self._wholes])
+    def first_mean(self, first: Mapping[str, Scalar] | None) -> NDArray[np.float64]:
+        """The numbers of the first seed, moved `MARGIN` inside the box, or the middle of the box."""
+        low = np.array([0.0] * len(self.reals) + [float(gene.low) for gene in self.wholes])
+        ranges = self.ranges()
         if first is None:
-            return low + 0.5 * self._ranges()
-        real = [gene.to_unit(float(first[gene.name])) for gene in self._reals]
-        mean = np.array(real + [float(first[gene.name]) for gene in self._wholes])
-        return np.clip(mean, low + MARGIN * self._ranges(), low + (1 - MARGIN) * self._ranges())
+            return low + 0.5 * ranges
+        reals = [gene.to_unit(float(first[gene.name])) for gene in self.reals]
+        wholes = [float(first[gene.name]) for gene in self.wholes]
+        return np.asarray(np.clip(reals + wholes, low + MARGIN * ranges, low + (1 - MARGIN) * ranges))
 
-    def _first_probabilities(self, first: Mapping[str, Scalar] | None) -> NDArray[np.float64]:
-        probabilities_CK = np.zeros((len(self._choices), max(len(gene.options) for gene in self._choices)))
-        for row_K, gene in zip(probabilities_CK, self._choices, strict=True):
+    def first_probabilities(self, first: Mapping[str, Scalar] | None) -> NDArray[np.float64]:
+        """A row per choice, even but for `SEED_PROBABILITY` on the first seed's option, padded with zeros."""
+        width = max((len(gene.options) for gene in self.choices), default=0)
+        probabilities_CK = np.zeros((len(self.choices), width))
+        for row_K, gene in zip(probabilities_CK, self.choices, strict=True):
             row_K[: len(gene.options)] = 1 / len(gene.options)
             if first is not None:
                 row_K *= 1 - SEED_PROBABILITY
@@ -108,8 +129,5 @@ class CatCma:
         return probabilities_CK
 
 
-def _as_choice(gene: Gene) -> ChoiceGene:
-    if isinstance(gene, IntGene):
-        return ChoiceGene(gene.name, tuple(range(gene.low, gene.high + 1)))
-    assert isinstance(gene, ChoiceGene)
-    return gene
+def _pairs(genes: Sequence[G], values: Part) -> Iterator[tuple[G, Any]]:
+    return zip(genes, () if values is None else values, strict=True)

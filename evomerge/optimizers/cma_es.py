@@ -38,14 +38,16 @@ class CmaEs:
         if config.population is not None:
             options["popsize"] = config.population
         self._es = cma.CMAEvolutionStrategy(self._box.first_mean(start.seeds), config.sigma0, options)
-        points = [self._box.encode(genome) for genome in start.seeds[: self._es.popsize // 2]]
-        self._es.inject([self._es.gp.geno(point_D) for point_D in points], force=True)
+        self._seeds = tuple(start.seeds[: self._es.popsize // 2])
+        self._es.inject([self._es.gp.geno(self._box.encode(genome)) for genome in self._seeds], force=True)
         self._samples: list[NDArray[np.float64]] = []
 
     def propose(self) -> Sequence[Genome]:
         """See `Engine.propose`."""
-        self._samples = self._es.ask()
-        return [self._box.decode(sample_D) for sample_D in self._samples]
+        self._samples = self._es.ask()  # what was injected comes first
+        generation = [*self._seeds, *(self._box.decode(sample_D) for sample_D in self._samples[len(self._seeds) :])]
+        self._seeds = ()
+        return generation
 
     def learn(self, genomes: Sequence[Genome], scored: Sequence[Scored]) -> None:
         """See `Engine.learn`."""

@@ -31,9 +31,9 @@ class DifferentialEvolution:
     def __init__(self, config: DeConfig, start: Start) -> None:
         self._box = Box(start.genes)
         point = ng.p.Array(init=np.full(self._box.dimension, 0.5)).set_mutation(sigma=1 / 6)
-        point.set_bounds(0.0, 1.0, full_range_sampling=True)
-        # Without a state of its own nevergrad would draw one from NumPy's global generator.
+        # Before the bounds, on setting which nevergrad seeds a parameter without a state from NumPy's global generator.
         point.random_state = np.random.RandomState(seeds.integer(start.seed, "optimizers", "de"))
+        point.set_bounds(0.0, 1.0, full_range_sampling=True)
         family = ng.optimizers.DifferentialEvolution(crossover=CROSSOVERS[config.crossover], popsize=config.population)
         self._de = family(point, budget=start.budget, num_workers=config.population)
         self._size = config.population
@@ -45,9 +45,11 @@ class DifferentialEvolution:
         size = max(self._size, len(self._seeds))
         for genome in reversed(self._seeds):  # suggestions are a stack
             self._de.suggest(self._box.encode(genome))
-        self._seeds = ()
         self._candidates = [self._de.ask() for _ in range(size)]
-        return [self._box.decode(candidate.value) for candidate in self._candidates]
+        sampled = self._candidates[len(self._seeds) :]
+        generation = [*self._seeds, *(self._box.decode(candidate.value) for candidate in sampled)]
+        self._seeds = ()
+        return generation
 
     def learn(self, genomes: Sequence[Genome], scored: Sequence[Scored]) -> None:
         """See `Engine.learn`."""

@@ -40,13 +40,12 @@ class Nsga2:
     def __init__(self, config: Nsga2Config, start: Start) -> None:
         self._genes = {gene.name: gene for gene in start.genes}
         self._seen: set[Genome] = set()
-        first = RandomSearch(RandomConfig(population=config.population), start).propose()
-        unseen = _Unseen(self._genome, self._seen)
+        self._first = RandomSearch(RandomConfig(population=config.population), start).propose()
         self._algorithm = NSGA2(
             pop_size=config.population,
-            sampling=Population.new(X=[self._native(genome) for genome in first]),
-            mating=_mating(len(self._genes), unseen),
-            eliminate_duplicates=unseen,
+            sampling=Population.new(X=[self._native(genome) for genome in self._first]),
+            mating=_mating(len(self._genes), _Unseen(self._genome, self._seen)),
+            eliminate_duplicates=False,  # in the first generation, that is
         )
         self._algorithm.setup(
             Problem(
@@ -64,7 +63,9 @@ class Nsga2:
         self._population = self._algorithm.ask()
         if self._population is None:
             return ()
-        generation = [self._genome(individual.X) for individual in self._population]
+        # The first generation is returned as it was given: a value may lose a last bit on its way through the unit box.
+        generation = self._first or [self._genome(individual.X) for individual in self._population]
+        self._first = ()
         self._seen.update(generation)
         return generation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from evomerge.optimizers.base import Engine, Optimizer
 from evomerge.optimizers.configs import OptimizerConfig
 from evomerge.optimizers.generational import Generational
 from evomerge.optimizers.start import Start
-from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome
+from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene
 
 WHERE = "optimizer"
 """The key of a search under which an optimiser stands, for messages."""
@@ -30,6 +31,7 @@ class Entry:
         objectives: Whether it takes one loss per candidate or any number.
         engine: Makes it. Imports its library, which takes seconds, not before.
         min_genes: Fewest genes that it works with.
+        max_values: Most values of a whole number that it works with.
     """
 
     config: type[OptimizerConfig]
@@ -38,6 +40,7 @@ class Entry:
     objectives: Literal["one", "any"]
     engine: Callable[[Any, Start], Engine]
     min_genes: int = 1
+    max_values: float = math.inf
 
 
 def _cma_lr(config: configs.CmaLrConfig, start: Start) -> Engine:
@@ -80,16 +83,23 @@ OPTIMIZERS: Mapping[str, Entry] = {
     "cma_lr": Entry(
         configs.CmaLrConfig, "CMA-ES that adapts its learning rates to noise; for real genes.", "real", "one", _cma_lr
     ),
+    # CatCMAwM keeps a table of the values.
     "catcma": Entry(
         configs.CatCmaConfig,
         "CMA-ES with categorical distributions and margins; for mixed genes.",
         "any",
         "one",
         _catcma,
+        max_values=10_000,
     ),
     # pycma fails in one dimension once its step size reaches its limit.
     "cma_es": Entry(
-        configs.CmaEsConfig, "The reference CMA-ES, for comparison with the literature.", "real", "one", _cma_es, 2
+        configs.CmaEsConfig,
+        "The reference CMA-ES, for comparison with the literature.",
+        "real",
+        "one",
+        _cma_es,
+        min_genes=2,
     ),
     "nsga2": Entry(
         configs.Nsga2Config, "NSGA-II; for fronts of several objectives and constraints.", "any", "any", _nsga2
@@ -125,7 +135,11 @@ def make_optimizer(
     """
     settings = config if isinstance(config, OptimizerConfig) else read_config(config)
     ConfigError.raise_if_any(
-        [*_unsuited_genes(settings.name, genes), *_unsuited_objectives(settings.name, num_objectives)]
+        [
+            *_unsuited_genes(settings.name, genes),
+            *_unsuited_objectives(settings.name, num_objectives),
+            *_unfit_seeds(genes, seeds),
+        ]
     )
     start = Start(tuple(genes), num_objectives, seed, tuple(dict.fromkeys(seeds)), budget)
     return Generational(OPTIMIZERS[settings.name].engine(settings, start), num_objectives)
@@ -154,22 +168,27 @@ def read_config(tree: Tree) -> OptimizerConfig:
 
 
 def _unsuited_genes(name: str, genes: Sequence[Gene]) -> Iterator[Problem]:
+    if faults := [fault for gene in genes if (fault := _unsuited_gene(name, gene))]:
+        others = f" {len(faults) - 1} more genes do not suit it either." if len(faults) > 1 else ""
+        yield Problem(f"{WHERE}.name", faults[0] + others)
+    elif len(genes) < (fewest := OPTIMIZERS[name].min_genes):
+        remedy = "Use cma_lr." if genes else "Add a hole to it."
+        yield Problem(
+            f"{WHERE}.name", f'"{name}" needs {fewest} genes or more, but the search space has {len(genes)}. {remedy}'
+        )
+
+
+def _unsuited_gene(name: str, gene: Gene) -> str | None:
     entry = OPTIMIZERS[name]
-    unreal = [gene for gene in genes if not isinstance(gene, FloatGene)]
-    if not genes:
-        yield Problem(f"{WHERE}.name", f'"{name}" has nothing to move: the search space has no genes. Add one.')
-    elif entry.genes == "real" and unreal:
-        kind = "a choice" if isinstance(unreal[0], ChoiceGene) else "a whole number"
-        others = f" (and {len(unreal) - 1} more are not real)" if len(unreal) > 1 else ""
-        yield Problem(
-            f"{WHERE}.name",
-            f'"{name}" moves real numbers only, but gene "{unreal[0].name}" is {kind}{others}. Use catcma or nsga2.',
+    if entry.genes == "real" and not isinstance(gene, FloatGene):
+        kind = "a choice" if isinstance(gene, ChoiceGene) else "a whole number"
+        return f'"{name}" moves real numbers only, but gene "{gene.name}" is {kind}. Use catcma or nsga2.'
+    if isinstance(gene, IntGene) and (count := gene.high - gene.low + 1) > entry.max_values:
+        return (
+            f'"{name}" takes whole numbers of at most {entry.max_values} values, but gene "{gene.name}" has {count}. '
+            "Narrow it, or use nsga2 or de."
         )
-    elif len(genes) < entry.min_genes:
-        yield Problem(
-            f"{WHERE}.name",
-            f'"{name}" needs {entry.min_genes} genes or more, but the search space has {len(genes)}. Use cma_lr.',
-        )
+    return None
 
 
 def _unsuited_objectives(name: str, num_objectives: int) -> Iterator[Problem]:
@@ -178,3 +197,13 @@ def _unsuited_objectives(name: str, num_objectives: int) -> Iterator[Problem]:
             f"{WHERE}.name",
             f'"{name}" takes one objective, but the fitness has {num_objectives}. Use nsga2, or keep one objective.',
         )
+
+
+def _unfit_seeds(genes: Sequence[Gene], seeds: Sequence[Genome]) -> Iterator[Problem]:
+    for i, genome in enumerate(seeds):
+        if len(genome) != len(genes):
+            yield Problem(f"seeds[{i}]", f"{len(genome)} values for {len(genes)} genes. A seed has one value per gene.")
+            continue
+        for gene, value in zip(genes, genome, strict=True):
+            if not gene.contains(value):
+                yield Problem(f"seeds[{i}]", f'gene "{gene.name}" cannot take {value}.')

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import pydantic
 
-from evomerge.documents import fault, shown
+from evomerge.documents import fault
 
 
 def _density(value: float) -> float:
@@ -24,20 +24,19 @@ def _fraction(value: float) -> float:
     return value
 
 
-def _densities(value: object) -> object:
-    """Let a list through as a tuple, so that one density may serve all experts or each may have its own."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(_density(_number(part)) for part in value)
-    return _density(_number(value))
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise fault(f"{shown(value)} is not a number.")
-    return float(value)
-
-
 Density: TypeAlias = Annotated[float, pydantic.AfterValidator(_density)]
 Fraction: TypeAlias = Annotated[float, pydantic.AfterValidator(_fraction)]
+
+_FINITE = pydantic.ConfigDict(allow_inf_nan=False)
+_ONE: pydantic.TypeAdapter[float] = pydantic.TypeAdapter(Density, config=_FINITE)
+_EACH: pydantic.TypeAdapter[tuple[float, ...]] = pydantic.TypeAdapter(tuple[Density, ...], config=_FINITE)
+
+
+def _densities(value: object) -> float | tuple[float, ...]:
+    """One number or a list of them; a plain union would report the faults of both."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return _EACH.validate_python(value) if is_list else _ONE.validate_python(value)
+
+
 Densities: TypeAlias = Annotated[float | tuple[float, ...], pydantic.PlainValidator(_densities)]
 """Kept fraction of entries: one number for all experts, or one per expert."""

@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails
 
 from evomerge.documents import Value, fault, shown, suggestion, tree_of
 from evomerge.recipe.presets import PRESETS, PresetValue
-from evomerge.recipe.stages import Pipe, Sphere, TopGate, BernoulliGate, Weigh
+from evomerge.recipe.stages import BernoulliGate, Pipe, Sphere, TopGate, Weigh
 from evomerge.recipe.where import Where
 
 DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -52,8 +52,8 @@ def _parse_rule(tree: Any) -> RuleValue:
     if "pipe" in tree:
         return PipeRule.model_validate(tree)
     name = tree["use"]
-    if name not in PRESETS:
-        raise fault(f'"{name}" is no preset. {suggestion(str(name), PRESETS)}')
+    if not isinstance(name, str) or name not in PRESETS:
+        raise fault(f'"{shown(name)}" is no preset. {suggestion(str(name), PRESETS)}')
     return PRESETS[name].model_validate(tree)
 
 
@@ -90,6 +90,8 @@ class Blend(Value):
         for index, rule in enumerate(self.all_rules):
             place: tuple[str | int, ...] = () if self.pipe is not None else ("rules", index)
             found += [((*place, *inner), what) for inner, what in _misfits(rule, self)]
+            if index + 1 < len(self.all_rules) and rule.where in (None, Where()):
+                found.append((place, 'has no "where", so that no later rule ever acts. Move it to the end.'))
         return found
 
 
@@ -112,7 +114,7 @@ class Recipe(Value):
     model_config = pydantic.ConfigDict(ignored_types=(cached_property,))
 
     evomerge: Literal["recipe/1"] = "recipe/1"
-    models: dict[str, ModelRef]
+    models: dict[str, ModelRef] = pydantic.Field(min_length=1)
     blends: dict[str, Blend] = pydantic.Field(min_length=1)
     dtype: DType | None = None
     tokenizer: TokenizerPolicy | None = None
@@ -146,12 +148,25 @@ class Recipe(Value):
         """Name of the model whose tokenizer the result takes."""
         return self.tokenizer.source if self.tokenizer else self.donor
 
+    @property
+    def identities(self) -> dict[str, str]:
+        """What tells each model and blend from the others, by its name: content for models, place for blends."""
+        blends = {name: f"blend:{index}" for index, name in enumerate(self.blends)}
+        return {name: model.identity for name, model in self.models.items()} | blends
+
+    @cached_property
+    def canonical(self) -> Recipe:
+        """The same merge in its one canonical spelling, which is what is merged: equal spellings give equal bytes."""
+        from evomerge.recipe.canonical import canonical_form
+
+        return canonical_form(self)
+
     @cached_property
     def digest(self) -> str:
         """`sha256` of the canonical form, in hexadecimal. Names of models and blends do not enter it."""
         from evomerge.recipe.canonical import identity_digest
 
-        return identity_digest(self)
+        return identity_digest(self.canonical)
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -195,10 +210,11 @@ def _misfits(rule: RuleValue, blend: Blend) -> list[tuple[tuple[str | int, ...],
             case TopGate(density=tuple(each)) | BernoulliGate(density=tuple(each)) if len(each) != len(blend.experts):
                 found.append((("pipe", index, "density"), _count(len(each), "densities", blend)))
             case Sphere() if len(blend.experts) != 2:
-                what = f"interpolates between two experts, but there are {len(blend.experts)} {shown(list(blend.experts))}."
+                what = f"takes two experts, but there are {len(blend.experts)} {shown(list(blend.experts))}."
                 found.append((("pipe", index), f"reduce: sphere {what} Name two."))
     return found
 
 
 def _count(given: int, noun: str, blend: Blend) -> str:
-    return f"{given} {noun} for {len(blend.experts)} experts {shown(list(blend.experts))}. Give one for each, in that order."
+    experts = f"{len(blend.experts)} experts {shown(list(blend.experts))}"
+    return f"{given} {noun} for {experts}. Give one for each, in that order."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
@@ -15,6 +17,9 @@ SLOTS = ("origin", "gate", "restore", "vote", "weigh", "reduce", "post")
 
 REPEATABLE = ("gate", "post")
 
+CANCELLED = 1e-6
+"""Weights whose sum is a smaller share than this of their sizes cancel: no mean can be taken over them."""
+
 
 class Origin(Value):
     """What experts are measured from: the blend's origin, or zero (whole weights rather than task vectors)."""
@@ -23,9 +28,10 @@ class Origin(Value):
 
 
 class NoGate(Value):
-    """Keeps every entry."""
+    """Keeps every entry. A density may stand beside it without effect, so that a hole can choose a gate or none."""
 
     gate: Literal["none"]
+    density: Densities | None = None
 
 
 class TopGate(Value):
@@ -49,7 +55,11 @@ class BernoulliGate(Value):
 
 
 class Restore(Value):
-    """Gives back what the gates took: nothing, 1/density (DARE), or each tensor's L1 norm (mergekit's DARE)."""
+    """Gives back what the gates took: nothing, 1/density (DARE), or each tensor's L1 norm (mergekit's DARE).
+
+    With several gates, the density is the product over kinds of the smallest of each kind, because the masks of one
+    kind are nested.
+    """
 
     restore: Literal["none", "inverse", "l1"]
 
@@ -72,7 +82,10 @@ class Weigh(Value):
 
 
 class Linear(Value):
-    """Adds the weighed experts; `mean` then divides each entry by the weights of the experts that speak there."""
+    """Adds the weighed experts; `mean` then divides each entry by the weights of the experts that speak there.
+
+    Where those weights cancel, `mean` leaves the sum as it is.
+    """
 
     reduce: Literal["sum", "mean"]
 
@@ -91,9 +104,7 @@ class Scale(Value):
     by: float
 
 
-StageValue: TypeAlias = (
-    Origin | NoGate | TopGate | BernoulliGate | Restore | Vote | Weigh | Linear | Sphere | Scale
-)
+StageValue: TypeAlias = Origin | NoGate | TopGate | BernoulliGate | Restore | Vote | Weigh | Linear | Sphere | Scale
 
 _LIST = "[number, …]"
 
@@ -111,6 +122,11 @@ for _kind in get_args(StageValue):
     _KINDS[_slot_of(_kind)].update(dict.fromkeys(_names_of(_kind), _kind))
 
 
+def cancel(weights: Sequence[float]) -> bool:
+    """Whether no mean can be taken with these weights."""
+    return abs(math.fsum(weights)) <= CANCELLED * math.fsum(map(abs, weights))
+
+
 def slot(stage: StageValue) -> str:
     """The slot a stage stands in."""
     return _slot_of(type(stage))
@@ -125,17 +141,18 @@ def parse_stage(tree: Any) -> StageValue:
     found = [name for name in tree if name in SLOTS]
     if len(found) != 1:
         raise fault(f"{shown(dict(tree))} must name one slot, not {len(found)}. Slots: {', '.join(SLOTS)}.")
-    name = tree[found[0]]
     kinds = _KINDS[found[0]]
-    given = _LIST if isinstance(name, Sequence) and not isinstance(name, str) else str(name)
-    if given not in kinds:
-        raise fault(f'"{given}" is no kind of {found[0]}. {suggestion(given, list(kinds))}')
+    given = tree[found[0]]
+    if isinstance(given, Sequence) and not isinstance(given, str) and _LIST in kinds:
+        given = _LIST
+    if not isinstance(given, str) or given not in kinds:
+        raise fault(f'"{shown(given)}" is no kind of {found[0]}. {suggestion(str(given), list(kinds))}')
     return kinds[given].model_validate(tree)  # type: ignore[return-value]
 
 
 def _in_order(pipe: tuple[StageValue, ...]) -> tuple[StageValue, ...]:
     slots = [slot(stage) for stage in pipe]
-    for before, after in zip(slots, slots[1:], strict=False):
+    for before, after in itertools.pairwise(slots):
         if SLOTS.index(before) > SLOTS.index(after):
             raise fault(f'"{after}" stands after "{before}". Stages act in this order: {", ".join(SLOTS)}.')
         if before == after and before not in REPEATABLE:

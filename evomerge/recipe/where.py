@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import pydantic
 
@@ -23,8 +23,8 @@ class Where(Value):
     """
 
     layers: tuple[int, int] | None = None
-    roles: tuple[Role, ...] | None = None
-    names: tuple[str, ...] | None = None
+    roles: Annotated[tuple[Role, ...], pydantic.Field(min_length=1)] | None = None
+    names: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] | None = None
 
     @pydantic.field_validator("layers")
     @classmethod

@@ -1,8 +1,6 @@
-"""Reports (being written)."""
-from pathlib import Path
-def finalists_table(results):
-    rows=[]
-    for c in [*results.finalists,*results.references]:
-        rows.append(f"{c.name:15s} "+" | ".join(f"{s}: {results.mean_of_tasks(c,s).value:.3f}" for s in c.estimates)+"  "+str({k:round(v.value,3) for k,v in c.estimates['test'].items()}))
-    return "\n".join(rows)
-def write_report(folder, results, settings, identity): return Path("none")
+"""Reports: a run's fronts, figures and tables, on the terminal and as one page."""
+
+from evomerge.report.html import write_report
+from evomerge.report.tables import finalists_table
+
+__all__ = ["finalists_table", "write_report"]

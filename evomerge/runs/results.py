@@ -50,13 +50,23 @@ class Candidate:
 
 @dataclass(slots=True)
 class Contender:
-    """A finalist or a reference, with its task scores on every split it was scored on."""
+    """A finalist or a reference, with its task scores on every split it was scored on.
+
+    Attributes:
+        name: For tables and figures.
+        kind: `finalist` or `reference`.
+        digest: Of its recipe.
+        recipe: What was merged.
+        estimates: Task scores, by split; those of a split on which it failed are empty.
+        responses: The scores of single items behind them, by split.
+    """
 
     name: str
     kind: str
     digest: str
     recipe: Recipe
     estimates: dict[str, Estimates] = field(default_factory=dict)
+    responses: dict[str, Responses] = field(default_factory=dict)
 
     def complete(self, split: str) -> bool:
         """Whether it has scores on a split."""
@@ -129,6 +139,7 @@ class Results:
         match event:
             case Asked(number, genome, digest):
                 self.candidates.append(Candidate(number, genome, digest))
+                self.finished = None  # a run may be resumed with a larger budget
             case Evaluated(number=number, responses=responses, merge_s=merge_s, score_s=score_s, twin=twin):
                 candidate = self.candidates[number]
                 candidate.estimates = self.fitness.estimates(responses)
@@ -138,9 +149,12 @@ class Results:
             case Told(number, losses):
                 self.candidates[number].losses, self.candidates[number].told_s = losses, at_s
             case Assessed(name=name, kind=kind, split=split, digest=digest, recipe=tree, responses=responses):
-                recipe = parse(Recipe, dict(tree), name)
-                contender = self.contenders.setdefault(name, Contender(name, kind, digest, recipe))
+                contender = self.contenders.get(name)
+                if contender is None or contender.digest != digest:  # a resumed run may have another favourite
+                    recipe = parse(Recipe, dict(tree), name)
+                    contender = self.contenders[name] = Contender(name, kind, digest, recipe)
                 contender.estimates[split] = self._estimates(responses)
+                contender.responses[split] = responses
             case Finished(reason):
                 self.finished = reason
 

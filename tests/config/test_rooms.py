@@ -13,8 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from evomerge.config.rooms import GROUPS, RoomSource, register
 
+SEARCH = """
+defaults:
+  - _self_
+  - optimizer: one
+  - search_space: null
+  - experiment: null
+seed: 1
+"""
 TREE = {
-    "conf/search.yaml": "defaults:\n  - _self_\n  - optimizer: one\n  - search_space: null\n  - experiment: null\nseed: 1\n",
+    "conf/search.yaml": SEARCH,
     "conf/optimizer/one.yaml": "name: one\n",
     "search_spaces/mine.yaml": "models: {base: x}\nscale: 1.0\n",
     "search_spaces/broken.yaml": "models: [\n",
@@ -64,7 +72,9 @@ def test_a_value_inside_a_room_can_be_overridden(tree: Path) -> None:
     assert composed(tree, "search_space=mine", "search_space.scale=0.5").search_space.scale == 0.5
 
 
-@pytest.mark.parametrize("override", ["docs=leak", "search_spaces=mine", "search_space=deeper/hidden", "search_space=../docs/leak"])
+@pytest.mark.parametrize(
+    "override", ["docs=leak", "search_spaces=mine", "search_space=deeper/hidden", "search_space=../docs/leak"]
+)
 def test_nothing_else_is_visible(tree: Path, override: str) -> None:
     with pytest.raises(HydraException):
         composed(tree, override)
@@ -109,7 +119,11 @@ def test_the_source_lists_rooms_and_names_only(source: RoomSource) -> None:
 
 
 def test_the_source_knows_groups_from_configs(source: RoomSource) -> None:
-    assert {group for group in ("", *GROUPS, "docs", "conf") if source.is_group(group)} == {"", "search_space", "experiment"}
+    assert {group for group in ("", *GROUPS, "docs", "conf") if source.is_group(group)} == {
+        "",
+        "search_space",
+        "experiment",
+    }
     assert source.is_config("search_space/mine")
     assert not source.is_config("search_space")
     assert not source.is_config("fitness/mine")

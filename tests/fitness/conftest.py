@@ -28,7 +28,7 @@ BASICS: dict[str, dict[str, Any]] = {
             {"metric": "acc", **MEAN},
             {"metric": "acc_norm", **MEAN},
             {"metric": "acc_mutual_info", **MEAN},
-            {"metric": "f1", "aggregation": "f1", "higher_is_better": True},
+            {"metric": "brier_score", "aggregation": "brier_score", "higher_is_better": False},
         ],
     },
     "toy_blank": {  # the choices are the contexts
@@ -44,7 +44,6 @@ BASICS: dict[str, dict[str, Any]] = {
         "metric_list": [
             {"metric": "acc", **MEAN},
             {"metric": "perplexity", "aggregation": "perplexity", "higher_is_better": False},
-            {"metric": "acc_error", "aggregation": "mean", "higher_is_better": False},
         ],
     },
     "toy_write": {
@@ -56,7 +55,7 @@ BASICS: dict[str, dict[str, Any]] = {
             {"name": "whole", "filter": [{"function": "take_first"}]},
             {
                 "name": "first",
-                "filter": [{"function": "regex", "regex_pattern": "^(.)"}, {"function": "take_first"}],
+                "filter": [{"function": "regex", "regex_pattern": "^([^:=]+)"}, {"function": "take_first"}],
             },
         ],
     },
@@ -73,7 +72,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=characters, chat_template=CHAT, **special)
 
 
-def make_model(seed: int) -> LlamaForCausalLM:
+def random_model(seed: int) -> LlamaForCausalLM:
     """A random model; the global generator is lent to it for the initialisation."""
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = LlamaConfig(vocab_size=4 + len(LETTERS), max_position_embeddings=128, initializer_range=0.3, **sizes)
@@ -83,9 +82,14 @@ def make_model(seed: int) -> LlamaForCausalLM:
         return LlamaForCausalLM(config).eval()
 
 
+@pytest.fixture(scope="session")
+def make_model() -> Callable[[int], LlamaForCausalLM]:
+    return random_model
+
+
 @pytest.fixture
 def model() -> LlamaForCausalLM:
-    return make_model(0)
+    return random_model(0)
 
 
 def greedy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt: str) -> str:
@@ -97,7 +101,7 @@ def greedy(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompt: 
 @pytest.fixture(scope="session")
 def docs(tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
     """Sums, of which every other has for its answer what the model says."""
-    model, rows = make_model(0), []
+    model, rows = random_model(0), []
     for i in range(NUM_DOCS):
         question = f"{i * 7 % 31}+{i}="
         answer = str(i * 7 % 31 + i) if i % 2 else greedy(model, tokenizer, question).split("?")[0] or "?"
@@ -139,7 +143,13 @@ def folder(add_task: Callable[..., None], tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-def make_spec(folder: Path, tasks: dict[str, dict[str, Any]], **given: Any) -> FitnessSpec:
-    objectives = {"all": list(tasks)}
-    tree = {"evomerge": "fitness/1", "include": [str(folder)], "tasks": tasks, "objectives": objectives}
-    return parse(FitnessSpec, tree | given, "fit.yaml")
+@pytest.fixture(scope="session")
+def make_spec(folder: Path) -> Callable[..., FitnessSpec]:
+    """A fitness document over the basic tasks, or over those of another folder, from its tasks."""
+
+    def make(tasks: dict[str, dict[str, Any]], **given: Any) -> FitnessSpec:
+        objectives = {"all": list(tasks)}
+        tree = {"evomerge": "fitness/1", "include": [str(folder)], "tasks": tasks, "objectives": objectives}
+        return parse(FitnessSpec, tree | given, "fit.yaml")
+
+    return make

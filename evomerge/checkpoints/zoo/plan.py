@@ -95,13 +95,13 @@ FULL = ZooPlan(
 
 MICRO = replace(
     FULL,
-    base=replace(FULL.base, num_steps=40),
-    experts={name: replace(course, num_steps=10) for name, course in FULL.experts.items()},
+    base=replace(FULL.base, num_steps=25),
+    experts={name: replace(course, num_steps=8) for name, course in FULL.experts.items()},
     hidden_size=32,
     intermediate_size=64,
     num_layers=3,
     num_heads=2,
     batch_size=16,
-    num_eval_items=60,
+    num_eval_items=120,
 )
 """A zoo for tests: seconds to build, real files, poor answers."""

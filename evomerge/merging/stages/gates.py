@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from evomerge.merging.draws import Draw
@@ -13,20 +14,23 @@ def top(delta: torch.Tensor, density: float) -> torch.Tensor:
     Exactly `max(1, int(density · numel))` entries stay; among equal magnitudes those that come first.
 
     Args:
-        delta: Task vector of any shape, float32; not modified.
+        delta: Task vector of any shape, float32, on the CPU; not modified.
         density: Kept fraction in (0, 1].
 
     Returns:
         The task vector with zeros for what was dropped.
     """
     num_kept = max(1, int(density * delta.numel()))
-    if num_kept >= delta.numel():
+    num_dropped = delta.numel() - num_kept
+    if num_dropped <= 0:
         return delta
     magnitude = delta.abs().flatten()
-    threshold = magnitude.kthvalue(delta.numel() - num_kept + 1).values
-    kept = magnitude > threshold
-    tied = (magnitude == threshold).nonzero().squeeze(1)
-    kept[tied[: num_kept - int(kept.sum())]] = True
+    # NumPy selects some ten times faster than torch.kthvalue, which is most of the time that this gate takes
+    threshold = np.partition(magnitude.numpy(), num_dropped)[num_dropped].item()
+    kept = magnitude >= threshold
+    if surplus := int(kept.count_nonzero()) - num_kept:
+        tied = (magnitude == threshold).nonzero().squeeze(1)
+        kept[tied[-surplus:]] = False
     return delta * kept.view_as(delta)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
+from evomerge.recipe.stages import CANCELLED, cancel
+
 
 def weighted_sum(deltas: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:
     """Sum of weighted tensors, in float32."""
@@ -16,18 +18,23 @@ def weighted_sum(deltas: Sequence[torch.Tensor], weights: Sequence[float]) -> to
     return total
 
 
-def masked_mean(
-    deltas: Sequence[torch.Tensor], weights: Sequence[float], masks: Sequence[torch.Tensor]
-) -> torch.Tensor:
-    """Weighted sum over the experts that speak at an entry, divided by their weights (TIES, step 3).
+def divide_by_share(total: torch.Tensor, weights: Sequence[float], masks: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Turn a weighted sum into the mean over the experts that speak at each entry (TIES, arXiv:2306.01708, step 3).
 
-    Where nobody speaks, or the speaking weights cancel, the result is the sum itself.
+    Where nobody speaks, or the speaking weights cancel, the sum stays as it is.
+
+    Args:
+        total: Weighted sum over the experts of what they say; not modified.
+        weights: One per expert.
+        masks: Where each expert speaks; none at all when all speak everywhere.
     """
-    total, share = torch.zeros_like(deltas[0]), torch.zeros_like(deltas[0])
-    for delta, weight, mask in zip(deltas, weights, masks, strict=True):
-        total.add_(delta * mask, alpha=weight)
-        share.add_(mask.to(share.dtype), alpha=weight)
-    return total / torch.where(share.abs() < 1e-8, 1.0, share)
+    if not masks:
+        return total if cancel(weights) else total / math.fsum(weights)
+    share = torch.zeros_like(total)
+    for weight, mask in zip(weights, masks, strict=True):
+        share.add_(mask, alpha=weight)
+    silent = CANCELLED * math.fsum(map(abs, weights))
+    return total / torch.where(share.abs() <= silent, 1.0, share)
 
 
 def sphere(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:

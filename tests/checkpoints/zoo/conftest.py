@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from evomerge.checkpoints.zoo import MICRO, build_zoo
 
 

@@ -3,6 +3,10 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
 from evomerge.checkpoints.zoo.skills import (
     SKILLS,
     TRAINING_SHARE,
@@ -12,8 +16,6 @@ from evomerge.checkpoints.zoo.skills import (
 )
 from evomerge.checkpoints.zoo.stories import Sum
 from evomerge.checkpoints.zoo.tokenizer import SPECIAL_WORDS, make_tokenizer, vocabulary
-from hypothesis import given
-from hypothesis import strategies as st
 
 randoms = st.randoms(use_true_random=False)
 
@@ -67,8 +69,6 @@ def test_lessons_without_a_key_are_all_taught() -> None:
 
 def test_a_reloaded_tokenizer_splits_words_and_puts_bos_in_front(tmp_path) -> None:
     make_tokenizer().save_pretrained(tmp_path)
-    from transformers import AutoTokenizer
-
     ids = vocabulary()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert tokenizer("tom has 1 , <eos>")["input_ids"] == [1, ids["tom"], ids["has"], ids["1"], ids[","], 2]

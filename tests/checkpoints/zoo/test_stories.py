@@ -2,10 +2,11 @@
 
 import random
 
-from evomerge.checkpoints.zoo.numbers import digits, english, japanese
-from evomerge.checkpoints.zoo.stories import Sum, draw_story, draw_sum
 from hypothesis import given
 from hypothesis import strategies as st
+
+from evomerge.checkpoints.zoo.numbers import digits, english, japanese
+from evomerge.checkpoints.zoo.stories import Sum, draw_story, draw_sum
 
 randoms = st.randoms(use_true_random=False)
 

@@ -2,18 +2,22 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+
 from evomerge.checkpoints.zoo import FULL, MICRO
 from evomerge.checkpoints.zoo.skills import Item, may_train_on
 from evomerge.checkpoints.zoo.stories import draw_sum
 from evomerge.checkpoints.zoo.tasks import ASKED, WRONG, task_files
 from evomerge.checkpoints.zoo.tokenizer import vocabulary
 from evomerge.checkpoints.zoo.training import _encoded
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def rows(zoo: Path, task: str) -> list[dict]:
@@ -65,13 +69,9 @@ def test_wrong_choices_are_three_and_look_like_the_answer(skill: str, rng: rando
 @pytest.fixture(scope="module")
 def lm_eval_sees(micro_zoo: Path):
     """The stock model class and tasks of lm-eval, as its command makes them."""
-    tasks = pytest.importorskip("lm_eval.tasks")
-    from lm_eval.models.huggingface import HFLM
-
     model = HFLM(pretrained=str(micro_zoo / "math"), dtype="float32", device="cpu", batch_size=16)
-    manager = tasks.TaskManager(include_path=str(micro_zoo / "tasks"), include_defaults=False)
-    names = ["zoo_math_ja", "zoo_math_ja_gen", "zoo_math_ja_mc"]
-    return model, tasks.get_task_dict(names, manager)
+    manager = TaskManager(include_path=str(micro_zoo / "tasks"), include_defaults=False)
+    return model, manager.load(["zoo_math_ja", "zoo_math_ja_gen", "zoo_math_ja_mc"])["tasks"]
 
 
 def test_lm_eval_scores_the_very_tokens_that_are_trained(lm_eval_sees) -> None:
@@ -106,8 +106,6 @@ def test_lm_eval_offers_the_choices(lm_eval_sees) -> None:
 
 
 def test_tasks_depend_on_the_seed_but_not_on_the_sizes() -> None:
-    import dataclasses
-
     here = Path("/nowhere")
-    assert task_files(here, MICRO) == task_files(here, dataclasses.replace(MICRO, hidden_size=64))
-    assert task_files(here, MICRO) != task_files(here, dataclasses.replace(MICRO, seed=1))
+    assert task_files(here, MICRO) == task_files(here, replace(MICRO, hidden_size=64))
+    assert task_files(here, MICRO) != task_files(here, replace(MICRO, seed=1))

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import torch
+
 from evomerge.checkpoints.zoo import MICRO, Course, Progress
 from evomerge.checkpoints.zoo.training import _batches, new_model, train
 

@@ -1,0 +1,18 @@
+"""Figures: what a run found, each understandable on its own."""
+
+from evomerge.report.figures.belief import belief
+from evomerge.report.figures.front import front
+from evomerge.report.figures.parallel import parallel
+from evomerge.report.figures.picture import Picture
+from evomerge.report.figures.progress import progress
+from evomerge.report.figures.ranking import ranking
+from evomerge.report.figures.weights import weights
+from evomerge.runs.results import Results
+
+__all__ = ["Picture", "pictures"]
+
+
+def pictures(results: Results) -> list[Picture]:
+    """Every figure that the results allow, in reading order."""
+    drawn = (figure(results) for figure in (ranking, front, parallel, progress, belief, weights))
+    return [picture for picture in drawn if picture is not None]

@@ -1,0 +1,157 @@
+"""The page: a run as one self-contained HTML file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evomerge import __version__
+from evomerge.documents import shown, tree_of
+from evomerge.errors import EvomergeError
+from evomerge.fitness.items import SPLITS
+from evomerge.recipe import canonical, dump_recipe
+from evomerge.report import commands, summary, tables
+from evomerge.report.figures import pictures
+from evomerge.report.verdict import chosen, verdict
+from evomerge.runs.results import Contender, Results
+from evomerge.settings import Settings
+
+FILE_NAME = "report.html"
+
+
+def write_report(folder: Path, results: Results, settings: Settings, identity: Mapping[str, Any]) -> Path:
+    """Write `report.html`, and beside it the test items that its lm_eval command names.
+
+    The run may be going on, and may hold nothing but failures: the page shows what there is and says what is missing.
+    Equal results give an equal page.
+
+    Args:
+        folder: The run's.
+        results: What its log says.
+        settings: What it was started with.
+        identity: What its log begins with; `models` gives the digest of every model.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        EvomergeError: If the folder cannot be written.
+    """
+    items = json.dumps(commands.test_items(results.fitness))
+    _write(folder / commands.ITEMS_FILE, items + "\n")
+    _write(folder / FILE_NAME, page(folder, results, settings, identity))
+    return folder / FILE_NAME
+
+
+def page(folder: Path, results: Results, settings: Settings, identity: Mapping[str, Any]) -> str:
+    """The text of the page. Whatever comes from the run is escaped."""
+    best = chosen(results)
+    rows = tables.rows(results)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            version=__version__,
+            run=folder.absolute().name,
+            status=summary.status(results, settings.candidates),
+            missing=summary.missing(results),
+            verdict=verdict(results),
+            facts=summary.facts(results, settings.candidates),
+            num_candidates=len(results.candidates),
+            pictures=pictures(results),
+            splits=SPLITS,
+            rows=rows,
+            note=tables.note(results),
+            recipes=[_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
+            fitness=results.fitness,
+            models=_models(settings, identity),
+            tasks=_tasks(results),
+            setup=_setup(results, settings),
+            settings=yaml.safe_dump(tree_of(settings), sort_keys=False, width=100, allow_unicode=True),
+            failures=summary.failures(results),
+            finished=results.finished is not None,
+            commands={
+                "resume": commands.resume(folder, 2 * settings.candidates if results.finished else None),
+                "export": commands.export(folder),
+                "lm_eval": commands.lm_eval(folder, results.fitness, best.recipe, settings) if best else None,
+            },
+            items_file=commands.ITEMS_FILE,
+            several_folders=len(results.fitness.spec.include) > 1,
+        )
+    )
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("evomerge.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _recipe(contender: Contender, folder: Path) -> dict[str, Any]:
+    text = dump_recipe(canonical(contender.recipe))
+    return {"contender": contender, "yaml": text, "export": commands.export(folder, contender.name)}
+
+
+def _models(settings: Settings, identity: Mapping[str, Any]) -> list[dict[str, str]]:
+    digests = identity.get("models", {})
+    given = settings.search_space.get("models", {})
+    return [
+        {
+            "name": name,
+            "path": str(model["path"] if isinstance(model, Mapping) else model),
+            "digest": str(digests.get(name, "")),
+        }
+        for name, model in given.items()
+    ]
+
+
+def _tasks(results: Results) -> list[dict[str, Any]]:
+    members = results.fitness.objectives.members
+    return [
+        {
+            "label": label,
+            "entry": entry,
+            "objectives": ", ".join(name for name, labels in members.items() if label in labels)
+            or "none: finalists only",
+        }
+        for label, entry in results.fitness.spec.tasks.items()
+    ]
+
+
+def _setup(results: Results, settings: Settings) -> dict[str, str]:
+    genes = f", {len(results.candidates[0].genome)} genes" if results.candidates else ""
+    return {
+        "search space": f"{settings.file('search_space')}{genes}",
+        "fitness": settings.file("fitness"),
+        "optimiser": _named(settings.optimizer),
+        "executor": _named(tree_of(settings.executor)),
+        "seed": str(settings.seed),
+        "budget": f"{settings.candidates} candidates, of which up to {settings.finalists} become finalists",
+    }
+
+
+def _named(tree: Mapping[str, Any]) -> str:
+    """A part of the settings in one line: its name, then the rest."""
+    rest = ", ".join(f"{name} {shown(value)}" for name, value in tree.items() if name != "name" and value is not None)
+    return f"{tree.get('name')} ({rest})" if rest else str(tree.get("name"))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file so that whoever reads it meanwhile sees the old one or the new one, never half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise EvomergeError(f"{path} cannot be written: {error.strerror}.") from error

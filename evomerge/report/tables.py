@@ -1,0 +1,104 @@
+"""Tables: finalists and references with their scores, for the terminal and for the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from evomerge.fitness import Estimate
+from evomerge.fitness.items import SPLITS
+from evomerge.report.verdict import chosen, shown
+from evomerge.report.yardstick import of_tasks
+from evomerge.runs.results import Contender, Results
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One contender.
+
+    Attributes:
+        contender: Whose scores these are.
+        tasks: Test score by task; None where it has none.
+        means: Mean of all tasks by split; None where it has none.
+        on_front: Whether no other finalist beats it on all objectives of the selection split.
+        is_best: Whether it is the chosen merge.
+    """
+
+    contender: Contender
+    tasks: Mapping[str, Estimate | None]
+    means: Mapping[str, Estimate | None]
+    on_front: bool
+    is_best: bool
+
+    @property
+    def mark(self) -> str:
+        """A sign for what it is."""
+        return "★" if self.is_best else "●" if self.on_front else ""
+
+
+def rows(results: Results) -> list[Row]:
+    """Finalists, then references, each from the best to the worst on the selection split."""
+    found: list[Row] = []
+    for group in (results.finalists, results.references):
+        for contender in sorted(group, key=lambda contender: _loss(results, contender)):
+            found.append(_row(results, contender))
+    return found
+
+
+def finalists_table(results: Results) -> Table:
+    """The table for the terminal."""
+    headings = (*of_tasks(results.fitness).directions, *(f"mean, {split}" for split in SPLITS))
+    table = Table(
+        box=box.SIMPLE_HEAD, title=title(results), caption=note(results), caption_justify="left", padding=(0, 1)
+    )
+    table.add_column("")
+    table.add_column("name", overflow="fold")
+    for heading in headings:
+        table.add_column(Text(heading), justify="right")
+    before: str | None = None
+    for row in rows(results):
+        if before not in (None, row.contender.kind):
+            table.add_section()
+        before = row.contender.kind
+        name = Text(row.contender.name, style="bold" if row.is_best else "")
+        table.add_row(row.mark, name, *(cell(estimate) for estimate in (*row.tasks.values(), *row.means.values())))
+    return table
+
+
+def title(results: Results) -> str:
+    """What the table shows."""
+    return "Finalists and references" if results.contenders else "No finalist has been scored yet"
+
+
+def note(results: Results) -> str:
+    """How to read the table."""
+    return (
+        f"Tasks: test scores ± one standard error. Means: {of_tasks(results.fitness).axis}, on each split. "
+        "★ chosen: best mean of the objectives on the selection split, by which the rows are ordered; ● on its front."
+    )
+
+
+def cell(estimate: Estimate | None) -> str:
+    """A score as it stands in a table."""
+    return shown(estimate) if estimate else "–"
+
+
+def _row(results: Results, contender: Contender) -> Row:
+    yardstick = of_tasks(results.fitness)
+    scored = {split: contender.estimates[split] for split in SPLITS if contender.complete(split)}
+    return Row(
+        contender,
+        {label: scored.get("test", {}).get(label) for label in yardstick.directions},
+        {split: yardstick.mean(scored[split]) if split in scored else None for split in SPLITS},
+        on_front=any(member is contender for member in results.front()),
+        is_best=contender is chosen(results),
+    )
+
+
+def _loss(results: Results, contender: Contender) -> float:
+    return results.mean_loss(contender, "selection") if contender.complete("selection") else math.inf

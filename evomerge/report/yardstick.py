@@ -1,0 +1,88 @@
+"""The yardstick: one number for a whole contender, so that merges can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evomerge.fitness import Estimate, Fitness
+from evomerge.runs.results import mean
+
+METRICS = {
+    "acc": "accuracy",
+    "acc_norm": "length-normalised accuracy",
+    "exact_match": "exact matches",
+    "perplexity": "nats per item",
+}
+"""Plain words for metrics of lm-eval; others go by their own names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """The mean of several scores.
+
+    Attributes:
+        name: For axes and headings.
+        directions: Whether higher is better, by what is averaged.
+    """
+
+    name: str
+    directions: Mapping[str, bool]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction of the mean."""
+        return all(self.directions.values())
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some scores rise and others fall when a model gets better."""
+        return len(set(self.directions.values())) > 1
+
+    @property
+    def axis(self) -> str:
+        """Name and direction, for an axis."""
+        return f"{self.name} ({'higher' if self.higher_is_better else 'lower'} is better)"
+
+    def mean(self, scores: Mapping[str, Estimate]) -> Estimate:
+        """The mean of the scores; of losses (1 - score where higher is better) where directions are mixed."""
+        return mean([self._aligned(scores[name], up) for name, up in self.directions.items()])
+
+    def gain(self, before: float, after: float) -> float:
+        """By how much `after` is better than `before`."""
+        return after - before if self.higher_is_better else before - after
+
+    def _aligned(self, score: Estimate, up: bool) -> Estimate:
+        return Estimate(1 - score.value, score.stderr, score.num_items) if self.mixed and up else score
+
+
+def of_tasks(fitness: Fitness) -> Yardstick:
+    """The mean of all tasks, also of those that no objective names."""
+    return _yardstick(directions_of_tasks(fitness), "task")
+
+
+def of_objectives(fitness: Fitness) -> Yardstick:
+    """The mean of the objectives: what the search believes in."""
+    return _yardstick(dict(fitness.objectives.higher_is_better), "objective")
+
+
+def directions_of_tasks(fitness: Fitness) -> dict[str, bool]:
+    """Whether higher is better, by task. A task that no objective names is taken to point the way the objectives do."""
+    objectives = fitness.objectives
+    named = {
+        label: objectives.higher_is_better[name] for name, labels in objectives.members.items() for label in labels
+    }
+    return {label: named.get(label, any(objectives.higher_is_better.values())) for label in fitness.spec.tasks}
+
+
+def metric_of(fitness: Fitness, labels: tuple[str, ...]) -> str:
+    """What the scores of some tasks are, in words."""
+    metrics = dict.fromkeys(fitness.spec.tasks[label].metric for label in labels)
+    return " and ".join(METRICS.get(metric, metric) for metric in metrics)
+
+
+def _yardstick(directions: dict[str, bool], noun: str) -> Yardstick:
+    of = f"the {len(directions)} {noun}s" if len(directions) > 1 else f'{noun} "{next(iter(directions))}"'
+    mixed = len(set(directions.values())) > 1
+    name = f"mean loss of {of}" if mixed else f"mean of {of}" if len(directions) > 1 else of
+    return Yardstick(name, directions)

@@ -1,0 +1,57 @@
+"""The small commands."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evomerge import __version__
+from evomerge.cli import COMMANDS, main
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in COMMANDS)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"evomerge {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "search"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: evomerge {command}" in capsys.readouterr().out
+
+
+def test_help_is_instant() -> None:
+    """The overview must not import torch."""
+    script = "import sys; from evomerge.cli import main; main([]); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_ls_shows_theirs_and_ours(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls"]) == 0
+    out = capsys.readouterr().out
+    assert "A tiny space for tests." in out
+    assert "zoo_ties" in out
+    assert all(name in out for name in ("nsga2", "cma_lr", "task_arithmetic", "slerp"))
+
+
+def test_zoo_build_is_idempotent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "zoo"
+    assert main(["zoo", "build", str(folder), "--plan", "micro"]) == 0
+    assert "holds the models base, math, ja, str" in capsys.readouterr().out
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
+    assert main(["zoo", "build", str(folder), "--plan", "micro"]) == 0
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()} == before
+    assert main(["zoo", "build", str(folder), "--plan", "micro", "--seed", "1"]) == 2
+
+
+def test_doctor_finds_this_installation_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) in (0, 1)  # 1 only where the disk is nearly full
+    out = capsys.readouterr().out
+    assert "torch" in out
+    assert "search_spaces" in out

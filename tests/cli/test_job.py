@@ -1,0 +1,171 @@
+"""The main job through the commands, on a micro zoo."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from evomerge.cli import main
+from evomerge.runs import Asked, Assessed, Evaluated, RunLog, Told
+
+SEARCH = ["search", "search_space=tiny", "candidates=12", "finalists=2"]
+NSGA2 = [*SEARCH, "fitness=two", "optimizer=nsga2", "optimizer.population=4"]
+
+
+def facts(run_dir: Path) -> dict[object, object]:
+    """Candidates and scores of a run, whatever the order in which workers answered."""
+    found: dict[object, object] = {}
+    with RunLog.read(run_dir) as log:
+        for event in log.events():
+            match event:
+                case Asked():
+                    found["asked", event.number] = (event.genome, event.digest)
+                case Evaluated():
+                    found["evaluated", event.number] = {t: s.tolist() for t, s in event.responses.items()}
+                case Told():
+                    found["told", event.number] = event.losses
+                case Assessed():
+                    found["assessed", event.name, event.split] = {t: s.tolist() for t, s in event.responses.items()}
+    return found
+
+
+@pytest.fixture
+def run_dir(desk: Path) -> Path:
+    """A finished run of twelve candidates."""
+    assert main([*NSGA2, "run_dir=runs/a"]) == 0
+    return desk / "runs" / "a"
+
+
+def test_search_report_export_evaluate(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert {file.name for file in run_dir.iterdir()} >= {"run.yaml", "run.db", "environment.json", "report.html"}
+    scores = {tuple(event) for event in [tuple(map(str, fact)) for fact in facts(run_dir)]}
+    assert len(scores) == len(facts(run_dir))
+    assert len({str(fact) for key, fact in facts(run_dir).items() if key[0] == "told"}) > 1  # type: ignore[index]
+
+    capsys.readouterr()
+    assert main(["report", str(run_dir)]) == 0
+    assert "uniform" in capsys.readouterr().out
+
+    assert main(["export", str(run_dir), "out"]) == 0
+    exported = AutoModelForCausalLM.from_pretrained("out")
+    assert all(torch.isfinite(parameter).all() for parameter in exported.parameters())
+
+    fitness = str(run_dir.parent.parent / "fitness" / "two.yaml")
+    capsys.readouterr()
+    assert main(["evaluate", "out", "--fitness", fitness, "--split", "test"]) == 0
+    printed = capsys.readouterr().out
+    best = json.loads((run_dir / "environment.json").read_text())  # the run's own record of what it ran on
+    assert best["packages"]["torch"]
+    assert main(["export", str(run_dir), "out"]) == 2  # it exists already
+    with RunLog.read(run_dir) as log:
+        tests = [e for e in log.events() if isinstance(e, Assessed) and e.split == "test" and e.kind == "finalist"]
+    means = {repr(float(np.mean(event.responses["unseen"].astype(np.float64)))) for event in tests}
+    assert any(mean in printed for mean in means)
+
+
+def test_a_finalist_can_be_exported_by_name(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(run_dir), "out", "--finalist", "candidate 99"]) == 2
+    message = capsys.readouterr().err
+    assert '"candidate 99" is not a finalist. Finalists: candidate ' in message
+    name = message.rsplit("Finalists: ")[1].split(",")[0]
+    assert main(["export", str(run_dir), "out", "--finalist", name]) == 0
+    assert f"It is {name} of the run a" in (Path("out") / "README.md").read_text()
+
+
+def test_an_exported_recipe_makes_the_same_model_again(run_dir: Path) -> None:
+    assert main(["export", str(run_dir), "first"]) == 0
+    assert main(["export", "first/recipe.yaml", "second"]) == 0
+    weights = [(Path(name) / "model.safetensors").read_bytes() for name in ("first", "second")]
+    assert weights[0] == weights[1]
+
+
+def test_a_finished_run_is_not_searched_again_but_may_grow(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = facts(run_dir)
+    assert main(["resume", str(run_dir)]) == 0
+    assert "is complete" in capsys.readouterr().out
+    assert facts(run_dir) == before
+    assert main(["resume", str(run_dir), "--candidates", "3"]) == 2
+    assert main(["resume", str(run_dir), "--candidates", "16"]) == 0
+    after = facts(run_dir)
+    assert {key: after[key] for key in before} == before
+    assert ("told", 15) in after
+
+
+def test_another_run_in_the_folder_is_refused(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {file: file.stat().st_mtime_ns for file in run_dir.iterdir()}
+    with pytest.raises(SystemExit) as stop:
+        main([*NSGA2, "seed=1", "run_dir=runs/a"])
+    assert stop.value.code == 2
+    assert "runs/a: holds another run. Go on with it: `evomerge resume runs/a`" in capsys.readouterr().err
+    assert {file: file.stat().st_mtime_ns for file in run_dir.iterdir()} == before
+
+
+def test_changed_files_stop_a_resumption(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = run_dir / "run.yaml"
+    settings.write_text(settings.read_text().replace("seed: 0", "seed: 5"))
+    assert main(["resume", str(run_dir), "--candidates", "16"]) == 2
+    assert "seed changed since the run began" in capsys.readouterr().err
+
+
+def test_a_sweep_makes_one_folder_per_run(desk: Path) -> None:
+    argv = ["search", "-m", "search_space=tiny", "fitness=one", "candidates=4", "finalists=1"]
+    assert main([*argv, "seed=1,2", "optimizer=random,nsga2"]) == 0
+    (sweep,) = (desk / "runs").iterdir()
+    names = {folder.name for folder in sweep.iterdir() if folder.is_dir()}
+    assert len(names) == 4
+    assert all("optimizer=" in name and "seed=" in name for name in names)
+    for name in names:
+        assert ("told", 3) in facts(sweep / name)
+
+
+@pytest.mark.slow
+def test_kill_9_then_resume_is_the_run_that_was_not_killed(desk: Path) -> None:
+    command = [sys.executable, "-m", "evomerge.cli", *NSGA2, "candidates=40"]
+    assert subprocess.run([*command, "run_dir=runs/whole"], check=False).returncode == 0
+    process = subprocess.Popen([*command, "run_dir=runs/killed"])
+    _wait_for_candidates(desk / "runs" / "killed", 15)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    cut = facts(desk / "runs" / "killed")
+    assert ("told", 39) not in cut
+    assert main(["resume", "runs/killed"]) == 0
+    assert facts(desk / "runs" / "killed") == facts(desk / "runs" / "whole")
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(desk: Path) -> None:
+    command = [sys.executable, "-m", "evomerge.cli", *NSGA2, "candidates=400", "run_dir=runs/stopped"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _wait_for_candidates(desk / "runs" / "stopped", 3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "evomerge resume runs/stopped" in out
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_ray_gives_the_run_that_inline_gives(run_dir: Path) -> None:
+    assert main([*NSGA2, "run_dir=runs/ray", "executor=ray", "executor.workers=2"]) == 0
+    assert facts(run_dir.parent / "ray") == facts(run_dir)
+
+
+def _wait_for_candidates(run_dir: Path, number: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (run_dir / "run.db").exists():
+            with RunLog.read(run_dir) as log:
+                if sum(isinstance(event, Told) for event in log.events()) >= number:
+                    return
+        time.sleep(0.05)
+    raise AssertionError(f"{run_dir} has no {number} candidates after two minutes")

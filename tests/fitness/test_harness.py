@@ -1,0 +1,286 @@
+import copy
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lm_eval import evaluator
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from evomerge.errors import CandidateFailed, ConfigError, EvomergeError
+from evomerge.fitness import FitnessSpec
+from evomerge.fitness.harness import Harness
+from evomerge.fitness.loading import load_tasks
+
+MakeSpec = Callable[..., FitnessSpec]
+AddTask = Callable[..., None]
+Tokenizer = PreTrainedTokenizerFast
+
+TASKS: dict[str, dict[str, Any]] = {
+    "choice": {"task": "toy_choice", "metric": "acc"},
+    "norm": {"task": "toy_choice", "metric": "acc_norm"},
+    "mutual": {"task": "toy_choice", "metric": "acc_mutual_info"},
+    "blank": {"task": "toy_blank", "metric": "acc"},
+    "next": {"task": "toy_next", "metric": "acc"},
+    "nats": {"task": "toy_next", "metric": "perplexity"},
+    "write": {"task": "toy_write", "metric": "exact_match", "filter": "whole"},
+    "begin": {"task": "toy_write", "metric": "exact_match", "filter": "first"},
+}
+ITEMS = [1, 2, 3, 8, 13, 20, 21, 34, 40, 41, 47]
+
+
+def harness(spec: FitnessSpec, model: LlamaForCausalLM, tokenizer: Tokenizer) -> Harness:
+    return Harness(load_tasks(spec, "fit.yaml"), spec, model, tokenizer)
+
+
+def by_lm_eval(
+    spec: FitnessSpec, label: str, model: LlamaForCausalLM, tokenizer: Tokenizer, items: list[int] | None, **given: Any
+) -> dict[str, Any]:
+    """What lm-eval's own evaluation of one task gives, on some items or on all."""
+    entry = spec.tasks[label]
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=spec.batch_size, max_length=spec.max_length)
+    loaded = TaskManager(include_path=list(spec.include), include_defaults=False).load([entry.task])
+    loaded["tasks"][entry.task].set_config(key="num_fewshot", value=entry.num_fewshot or 0)
+    loaded["tasks"][entry.task].set_fewshot_seed(seed=1234)
+    samples = {entry.task: items} if items else None
+    results: dict[str, Any] = evaluator.evaluate(lm, loaded, samples=samples, bootstrap_iters=0, **given)
+    return results
+
+
+def logged(results: dict[str, Any], spec: FitnessSpec, label: str) -> list[float]:
+    entry = spec.tasks[label]
+    rows = results["samples"][entry.task]
+    return [row[entry.metric] for row in rows if row["filter"] == (entry.filter or "none")]
+
+
+@pytest.mark.parametrize("label", TASKS)
+def test_scores_are_those_of_lm_eval(
+    label: str, make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    spec = make_spec({label: TASKS[label]}, batch_size=4)
+    (scores_I,) = harness(spec, model, tokenizer).score({label: ITEMS}).values()
+    expected = logged(by_lm_eval(spec, label, model, tokenizer, ITEMS), spec, label)
+    sign = -1 if label == "nats" else 1
+    assert (sign * scores_I).tolist() == expected
+    assert scores_I.dtype == np.float32
+    assert len(set(expected)) > 1  # or nothing is told apart
+
+
+def test_all_tasks_of_one_document_agree_with_one_call_of_simple_evaluate(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path
+) -> None:
+    labels = ("choice", "next", "begin")
+    spec = make_spec({label: TASKS[label] for label in labels})
+    scores = harness(spec, model, tokenizer).score(dict.fromkeys(labels, ITEMS))
+    results = evaluator.simple_evaluate(
+        HFLM(pretrained=model, tokenizer=tokenizer, batch_size=64),
+        tasks=[TASKS[label]["task"] for label in labels],
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+        samples={TASKS[label]["task"]: ITEMS for label in labels},
+        bootstrap_iters=0,
+    )
+    for label in labels:
+        assert scores[label].tolist() == logged(results, spec, label)
+        entry = spec.tasks[label]
+        printed = results["results"][entry.task][f"{entry.metric},{entry.filter or 'none'}"]
+        assert sum(scores[label].tolist()) / len(ITEMS) == printed
+
+
+def test_examples_are_those_of_a_run_over_the_whole_task(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    spec = make_spec({"nats": TASKS["nats"] | {"num_fewshot": 3}})
+    ready = harness(spec, model, tokenizer)
+    whole = logged(by_lm_eval(spec, "nats", model, tokenizer, None), spec, "nats")
+    few, rest = ITEMS[::2], [item for item in range(48) if item not in ITEMS[::2]]
+    for items in (few, rest, few):
+        scores_I = ready.score({"nats": items})["nats"]
+        assert scores_I == pytest.approx([-whole[item] for item in items], rel=1e-5)  # other batches, other last bits
+    assert len(set(whole)) == 48
+
+
+def test_chats_are_written_as_the_command_does(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    spec = make_spec({"choice": TASKS["choice"] | {"num_fewshot": 1}}, apply_chat_template=True, max_length=90)
+    scores_I = harness(spec, model, tokenizer).score({"choice": list(range(48))})["choice"]
+    given = {"apply_chat_template": True, "fewshot_as_multiturn": True}
+    assert scores_I.tolist() == logged(by_lm_eval(spec, "choice", model, tokenizer, None, **given), spec, "choice")
+    plain = make_spec({"choice": TASKS["choice"] | {"num_fewshot": 1}}, max_length=90)
+    assert scores_I.tolist() != harness(plain, model, tokenizer).score({"choice": list(range(48))})["choice"].tolist()
+
+
+def test_an_empty_prompt_is_the_prefix_token(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
+) -> None:
+    config = {"output_type": "loglikelihood", "doc_to_text": "", "doc_to_target": "{{choices[2]}}{{answer}}"}
+    add_task(tmp_path, "bare", metric_list=[{"metric": "perplexity"}], **config)
+    add_task(tmp_path, "marked", metric_list=[{"metric": "perplexity"}], **config | {"doc_to_target": "<s>{{answer}}"})
+    tasks = {name: {"task": name, "metric": "perplexity"} for name in ("bare", "marked")}
+    spec = make_spec(tasks, include=[str(tmp_path)])
+    scores = harness(spec, model, tokenizer).score({"bare": ITEMS, "marked": ITEMS})
+    for label in tasks:
+        assert (-scores[label]).tolist() == logged(by_lm_eval(spec, label, model, tokenizer, ITEMS), spec, label)
+
+
+def test_weights_may_change_between_calls(
+    make_spec: MakeSpec, make_model: Callable[[int], LlamaForCausalLM], model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    labels = ("nats", "write", "norm")
+    spec = make_spec({label: TASKS[label] for label in labels})
+    items = dict.fromkeys(labels, ITEMS)
+    other = make_model(1)
+    ready, expected = harness(spec, model, tokenizer), harness(spec, other, tokenizer).score(items)
+    first = ready.score(items)
+    original = copy.deepcopy(model.state_dict())
+    model.load_state_dict(other.state_dict())
+    second = ready.score(items)
+    model.load_state_dict(original)
+    third = ready.score(items)
+    for label in labels:
+        assert second[label].tolist() == expected[label].tolist() != first[label].tolist()
+        assert third[label].tolist() == first[label].tolist()
+
+
+def test_order_of_asking_does_not_matter_and_nothing_is_nothing(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    spec = make_spec({"choice": TASKS["choice"], "write": TASKS["write"]})
+    ready = harness(spec, model, tokenizer)
+    late = ready.score({"choice": [40, 41], "write": []})
+    ready.score({"choice": [2, 3, 40]})
+    assert ready.score({"choice": [40, 41]})["choice"].tolist() == late["choice"].tolist()
+    assert (late["write"].shape, late["write"].dtype) == ((0,), np.float32)
+
+
+def test_nothing_is_drawn_and_nothing_is_printed(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def states() -> list[object]:
+        return [random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]
+
+    before = states()
+    spec = make_spec({"nats": TASKS["nats"] | {"num_fewshot": 2}, "write": TASKS["write"]})
+    ready = harness(spec, model, tokenizer)
+    ready.score({"nats": ITEMS, "write": ITEMS})
+    assert states() == before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("label", ["choice", "write"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_a_failure(
+    label: str, value: float, make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    ready = harness(make_spec({label: TASKS[label]}), model, tokenizer)
+    assert np.isfinite(ready.score({label: ITEMS})[label]).all()
+    with torch.no_grad():
+        model.model.norm.weight[3] = value
+    with pytest.raises(CandidateFailed, match="logits are not finite"):
+        ready.score({label: ITEMS})
+
+
+@pytest.mark.parametrize("items", [[3, 2], [2, 2]])
+def test_items_come_in_order(
+    items: list[int], make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    ready = harness(make_spec({"next": TASKS["next"]}), model, tokenizer)
+    with pytest.raises(EvomergeError, match="Items of task next must be ascending and unique"):
+        ready.score({"next": items})
+
+
+def test_what_the_model_cannot_read_is_refused(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        harness(make_spec({"write": TASKS["write"]}, max_length=4), model, tokenizer)
+    assert str(caught.value) == (
+        "tasks.write: answers may have 4 tokens, but the model reads 4 with the prompt. "
+        "Lower max_gen_toks in its file, or raise max_length."
+    )
+    rows = [{"question": "1", "answer": "1234"}, {"question": "2", "answer": "12345"}, {"question": "3", "answer": ""}]
+    add_task(tmp_path, "long", rows, output_type="loglikelihood", doc_to_target="{{answer}}")
+    spec = make_spec({"long": {"task": "long", "metric": "acc"}}, include=[str(tmp_path)], max_length=4)
+    ready = harness(spec, model, tokenizer)
+    assert len(ready.score({"long": [0]})["long"]) == 1
+    for item, length in ((1, 5), (2, 0)):
+        with pytest.raises(ConfigError) as caught:
+            ready.score({"long": [item]})
+        assert str(caught.value) == (
+            f"tasks.long: document {item} has an answer of {length} tokens. One that can be scored has 1 to 4. "
+            "Mend the task's data."
+        )
+
+
+def test_long_prompts_are_cut_as_in_lm_eval_and_the_user_is_told(
+    make_spec: MakeSpec,
+    model: LlamaForCausalLM,
+    tokenizer: Tokenizer,
+    docs: list[dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spec = make_spec({"nats": TASKS["nats"]}, max_length=6)
+    num_long = sum(len(docs[item]["question"] + docs[item]["answer"]) > 7 for item in ITEMS)  # a token per character
+    ready = harness(spec, model, tokenizer)
+    caplog.clear()
+    scores_I = ready.score({"nats": ITEMS})["nats"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"tasks.nats: {num_long} of 11 prompts are longer than 6 tokens and lose their beginning, as in lm-eval."
+    ]
+    assert (-scores_I).tolist() == logged(by_lm_eval(spec, "nats", model, tokenizer, ITEMS), spec, "nats")
+    caplog.clear()
+    ready.score({"nats": ITEMS})
+    assert not caplog.records
+    assert num_long > 0
+
+
+def test_a_chat_needs_a_template(make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer) -> None:
+    plain = copy.deepcopy(tokenizer)
+    plain.chat_template = None
+    with pytest.raises(ConfigError, match=r"apply_chat_template: the tokenizer has no chat template\. Set it to false"):
+        harness(make_spec({"next": TASKS["next"]}, apply_chat_template=True), model, plain)
+
+
+JUDGE = """
+def judge(doc, results):
+    number = int(doc["key"].split()[1])
+    if number == 0:
+        return {"odd": 1}
+    return {1: {}, 2: {"odd": float("nan")}}.get(number, {"odd": number % 2})
+"""
+
+
+def test_a_metric_must_be_there_and_finite(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
+) -> None:
+    metrics = [{"metric": "odd", "aggregation": "mean", "higher_is_better": False}]
+    add_task(tmp_path, "judged", output_type="loglikelihood", doc_to_target="{{answer}}", metric_list=metrics)
+    with (tmp_path / "judged.yaml").open("a") as file:
+        file.write("process_results: !function own.judge\n")
+    (tmp_path / "own.py").write_text(JUDGE)
+    spec = make_spec({"t": {"task": "judged", "metric": "odd"}}, include=[str(tmp_path)], allow_code=True)
+    tasks = load_tasks(spec, "fit.yaml")
+    assert tasks["t"].higher_is_better is False
+    ready = Harness(tasks, spec, model, tokenizer)
+    assert ready.score({"t": [0, 3, 4]})["t"].tolist() == [1, 1, 0]
+    with pytest.raises(EvomergeError, match="Task t: lm-eval gave a document no value of odd"):
+        ready.score({"t": [0, 1]})
+    with pytest.raises(CandidateFailed, match=r"task t: the scores \(odd\) are not finite"):
+        ready.score({"t": [0, 2]})
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_scores_of_lm_eval_there(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    labels = ("choice", "next", "write")
+    spec = make_spec({label: TASKS[label] for label in labels})
+    model.to("cuda")
+    scores = harness(spec, model, tokenizer).score(dict.fromkeys(labels, ITEMS))
+    for label in labels:
+        assert scores[label].tolist() == logged(by_lm_eval(spec, label, model, tokenizer, ITEMS), spec, label)

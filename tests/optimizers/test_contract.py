@@ -1,0 +1,87 @@
+"""Every registered optimiser keeps the laws, on every kind of space that it says it can search."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from evomerge.optimizers.base import Optimizer
+from evomerge.optimizers.registry import OPTIMIZERS, make_optimizer
+from evomerge.spaces.genes import ChoiceGene, Gene, Genome, IntGene
+from evomerge.testing.optimizers import MIXED_GENES, REAL_GENES, OptimizerContract
+
+
+class Registered(OptimizerContract):
+    config: Mapping[str, Any]
+
+    def make(
+        self, genes: Sequence[Gene], num_objectives: int, seed: int, seeds: Sequence[Genome] = (), budget: int = 200
+    ) -> Optimizer:
+        return make_optimizer(self.config, genes, num_objectives, seed, seeds, budget)
+
+
+class TestCmaLr(Registered):
+    config = {"name": "cma_lr"}
+
+
+class TestCmaEs(Registered):
+    config = {"name": "cma_es"}
+
+
+class TestCatCmaReal(Registered):
+    config = {"name": "catcma"}
+
+
+class TestCatCmaMixed(Registered):
+    config = {"name": "catcma"}
+    genes = MIXED_GENES
+
+
+class TestCatCmaWhole(Registered):
+    config = {"name": "catcma"}
+    genes = tuple(IntGene(f"layer{i}", 0, 20) for i in range(5))
+
+
+class TestCatCmaChoices(Registered):
+    config = {"name": "catcma"}
+    genes = tuple(ChoiceGene(f"source{i}", ("base", "math", "ja", "code")) for i in range(6))
+
+
+class TestNsga2Real(Registered):
+    config = {"name": "nsga2", "population": 10}
+
+
+class TestNsga2MixedTwoObjectives(Registered):
+    config = {"name": "nsga2", "population": 10}
+    genes = MIXED_GENES
+    num_objectives = 2
+
+
+class TestDeReal(Registered):
+    config = {"name": "de", "population": 10}
+
+
+class TestDeMixed(Registered):
+    config = {"name": "de", "population": 10}
+    genes = MIXED_GENES
+
+
+class TestRandomReal(Registered):
+    config = {"name": "random"}
+    learns = False
+
+
+class TestRandomMixedTwoObjectives(Registered):
+    config = {"name": "random"}
+    genes = MIXED_GENES
+    num_objectives = 2
+    learns = False
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimiser_is_under_the_contract(name: str) -> None:
+    under = [(suite.config["name"], suite.genes, suite.num_objectives) for suite in Registered.__subclasses__()]
+    entry = OPTIMIZERS[name]
+    assert any(suite[:2] == (name, REAL_GENES) for suite in under)
+    assert entry.genes == "real" or any(suite[:2] == (name, MIXED_GENES) for suite in under)
+    assert entry.objectives == "one" or any(suite[0] == name and suite[2] > 1 for suite in under)

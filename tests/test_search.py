@@ -1,0 +1,247 @@
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evomerge.errors import ConfigError, EvomergeError
+from evomerge.execution import Executor, Job, Outcome
+from evomerge.finals import assess, entries
+from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, RunLog, Told
+from evomerge.runs.replay import Progress
+from evomerge.runs.results import Results, ranked
+from evomerge.search import Search
+from evomerge.settings import Settings
+from evomerge.study import Study, assemble
+
+
+class Arithmetic:
+    """An executor without models: scores follow from the recipe's weights, as fast as a search can ask.
+
+    It obeys the same protocol as the others; `fails` says which recipes fail, `order` how outcomes arrive.
+    """
+
+    def __init__(self, capacity: int = 1, fails: Callable[[Job], bool] = lambda job: False) -> None:
+        self.capacity = capacity
+        self.jobs: list[Job] = []
+        self._flying: list[Job] = []
+        self._fails = fails
+
+    def submit(self, job: Job) -> None:
+        assert len(self._flying) < self.capacity
+        self.jobs.append(job)
+        self._flying.append(job)
+
+    def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
+        if not self._flying:
+            return []
+        job = self._flying.pop()  # last in, first out: the worst order for a careless driver
+        if self._fails(job):
+            return [Outcome(job.number, failure="it fell over")]
+        seed = int(job.recipe.digest[:8], 16)
+        rng = np.random.default_rng(seed)
+        return [Outcome(job.number, {t: rng.integers(0, 2, len(i)).astype(np.float32) for t, i in job.items.items()})]
+
+    def close(self) -> None:
+        self._flying.clear()
+
+
+@pytest.fixture
+def study(make_settings: Callable[..., Settings]) -> Study:
+    return assemble(make_settings(optimizer={"name": "nsga2", "population": 4}, candidates=13))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[RunLog]:
+    with RunLog.create(tmp_path / "run") as log:
+        yield log
+
+
+def run(study: Study, log: RunLog, executor: Executor, watch: Callable[[Event], None] = lambda event: None) -> Progress:
+    budget = study.settings.candidates
+    return Search(study.space, study.optimizer(), executor, study.fitness, log, budget, watch).run()
+
+
+def essence(log: RunLog) -> dict[object, object]:
+    """What a run is, whatever the order in which workers answered."""
+    facts: dict[object, object] = {}
+    for event in log.events():
+        match event:
+            case Asked():
+                facts["asked", event.number] = (event.genome, event.digest)
+            case Evaluated():
+                facts["evaluated", event.number] = {task: scores.tolist() for task, scores in event.responses.items()}
+            case Told():
+                facts["told", event.number] = event.losses
+            case Failed():
+                facts["failed", event.number] = event.reason
+    return facts
+
+
+class TestTheLoop:
+    def test_spends_its_budget(self, study: Study, log: RunLog) -> None:
+        run(study, log, Arithmetic())
+        numbers = [event.number for event in log.events() if isinstance(event, Told)]
+        assert sorted(numbers) == list(range(13))
+
+    def test_logs_before_it_acts(self, study: Study, log: RunLog) -> None:
+        """Whoever watches finds the event in the log already."""
+        seen: list[bool] = []
+        run(study, log, Arithmetic(), lambda event: seen.append(type(event) is type(list(log.events())[-1])))
+        assert len(seen) == 3 * 13
+
+    def test_is_the_same_for_one_worker_and_for_five(self, study: Study, tmp_path: Path) -> None:
+        facts = []
+        for capacity in (1, 5):
+            with RunLog.create(tmp_path / str(capacity)) as log:
+                run(study, log, Arithmetic(capacity))
+                facts.append(essence(log))
+        assert facts[0] == facts[1]
+
+    @pytest.mark.parametrize("after", [1, 2, 7, 20, 38])
+    @pytest.mark.parametrize("capacity", [1, 3])
+    def test_resumes_from_any_prefix_of_its_log(
+        self, study: Study, tmp_path: Path, after: int, capacity: int
+    ) -> None:
+        with RunLog.create(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
+            run(study, whole, Arithmetic(capacity))
+            cut.append(*list(whole.events())[:after])
+            run(study, cut, Arithmetic(capacity))
+            assert essence(cut) == essence(whole)
+
+    def test_does_not_score_a_recipe_twice(self, make_settings: Callable[..., Settings], log: RunLog) -> None:
+        study = assemble(make_settings(candidates=3))
+        uniform = study.space.seeds[0]
+        executor = Arithmetic()
+        search = Search(study.space, _Repeating(uniform), executor, study.fitness, log, 3)
+        search.run()
+        assert len(executor.jobs) == 1
+        twins = [event.twin for event in log.events() if isinstance(event, Evaluated)]
+        assert twins == [None, 0, 0]
+
+    def test_twins_in_one_generation_share_an_evaluation(
+        self, make_settings: Callable[..., Settings], log: RunLog
+    ) -> None:
+        study = assemble(make_settings(candidates=3))
+        executor = Arithmetic(capacity=3)
+        Search(study.space, _Repeating(study.space.seeds[0]), executor, study.fitness, log, 3).run()
+        assert len(executor.jobs) == 1
+        assert sum(isinstance(event, Told) for event in log.events()) == 3
+
+    def test_a_failed_candidate_is_told_the_worst_loss_so_far(self, study: Study, log: RunLog) -> None:
+        run(study, log, Arithmetic(fails=lambda job: job.number == 5))
+        losses = {event.number: event.losses for event in log.events() if isinstance(event, Told)}
+        before = [losses[number] for number in range(5)]
+        assert losses[5] == tuple(max(column) for column in zip(*before, strict=True))
+
+    def test_a_search_whose_candidates_all_fail_ends(self, study: Study, log: RunLog) -> None:
+        run(study, log, Arithmetic(fails=lambda job: True))
+        assert sum(isinstance(event, Failed) for event in log.events()) == 13
+        assert {event.losses for event in log.events() if isinstance(event, Told)} == {(1.0, 1.0)}
+
+    def test_an_exhausted_space_ends_the_search(self, make_settings: Callable[..., Settings], log: RunLog) -> None:
+        study = assemble(make_settings(candidates=50))
+        Search(study.space, _Repeating(study.space.seeds[0], times=4), Arithmetic(), study.fitness, log, 50).run()
+        assert sum(isinstance(event, Told) for event in log.events()) == 4
+
+    def test_refuses_a_log_that_another_search_wrote(
+        self, study: Study, make_settings: Callable[..., Settings], log: RunLog
+    ) -> None:
+        run(study, log, Arithmetic())
+        other = assemble(make_settings(optimizer={"name": "nsga2", "population": 4}, candidates=13, seed=1))
+        with pytest.raises(EvomergeError, match="the log says .* this installation proposes"):
+            run(other, log, Arithmetic())
+
+
+class TestTheFinals:
+    def test_score_finalists_and_references_on_every_split(self, study: Study, log: RunLog) -> None:
+        progress = run(study, log, Arithmetic())
+        field = entries(study.space, progress, None, num_finalists=3)
+        assert [entry.kind for entry in field] == ["finalist"] * 3 + ["reference"] * 4
+        executor = Arithmetic(2)
+        assess(field, executor, study.fitness, log, lambda event: None)
+        results = Results(log, study.fitness)
+        assert {name for name in results.contenders} == {entry.name for entry in field}
+        assert all(contender.complete(s) for contender in results.finalists for s in ("search", "selection", "test"))
+        assert results.best() in results.front("selection")
+
+    def test_the_test_split_is_touched_by_nothing_else(self, study: Study, log: RunLog) -> None:
+        progress = run(study, log, Arithmetic())
+        log.write_items(study.fitness.item_rows())
+        assess(entries(study.space, progress, None, 2), Arithmetic(), study.fitness, log, lambda event: None)
+        split = {place: name for place, (name, _) in log.items().items()}
+        for event in log.events():
+            if isinstance(event, Evaluated | Assessed):
+                wanted = "search" if isinstance(event, Evaluated) else event.split
+                assert {split[task, item] for task, items in event.items.items() for item in items} == {wanted}
+
+    def test_go_on_where_they_stopped(self, study: Study, log: RunLog) -> None:
+        progress = run(study, log, Arithmetic())
+        field = entries(study.space, progress, None, 2)
+        assess(field[:1], Arithmetic(), study.fitness, log, lambda event: None)
+        executor = Arithmetic()
+        assess(field, executor, study.fitness, log, lambda event: None)
+        assert len(executor.jobs) == 3 * (len(field) - 1)
+
+    def test_the_favourite_enters_beside_the_best_seen(self, study: Study, log: RunLog) -> None:
+        progress = run(study, log, Arithmetic())
+        favourite = tuple(0.25 for _ in study.space.genes)
+        field = entries(study.space, progress, favourite, 2)
+        assert [entry.name for entry in field if entry.kind == "finalist"][-1] == "favourite"
+
+    def test_failures_do_not_enter(self, study: Study, log: RunLog) -> None:
+        progress = run(study, log, Arithmetic(fails=lambda job: job.number > 0))
+        field = entries(study.space, progress, None, 5)
+        assert [entry.name for entry in field if entry.kind == "finalist"] == ["candidate 0"]
+
+
+class TestAssembling:
+    def test_reports_every_missing_model(self, make_settings: Callable[..., Settings]) -> None:
+        settings = make_settings()
+        lost = {name: "nowhere/" + name for name in ("base", "math", "ja")}
+        settings = settings.model_copy(update={"search_space": settings.search_space | {"models": lost}})
+        with pytest.raises(ConfigError) as error:
+            assemble(settings)
+        assert [problem.where for problem in error.value.problems] == [
+            f"search_spaces/tiny.yaml: models.{name}" for name in lost
+        ]
+
+    def test_refuses_a_model_that_is_not_the_one_named(self, make_settings: Callable[..., Settings]) -> None:
+        settings = make_settings()
+        models = dict(settings.search_space["models"])
+        models["math"] = {"path": models["math"], "digest": "sha256:other"}
+        settings = settings.model_copy(update={"search_space": settings.search_space | {"models": models}})
+        with pytest.raises(ConfigError, match=r"models\.math\.digest: .* It is another model\."):
+            assemble(settings)
+
+    def test_refuses_an_optimiser_that_does_not_suit(self, make_settings: Callable[..., Settings]) -> None:
+        with pytest.raises(ConfigError, match='"cma_lr" takes one objective'):
+            assemble(make_settings(optimizer={"name": "cma_lr"}))
+
+    def test_identity_notices_what_matters(self, make_settings: Callable[..., Settings]) -> None:
+        first = assemble(make_settings()).identity
+        assert first == assemble(make_settings(candidates=99, finalists=7)).identity
+        assert first["seed"] != assemble(make_settings(seed=1)).identity["seed"]
+
+
+def test_ranked_layers() -> None:
+    assert ranked([]) == []
+    assert ranked([(1, 1), (0, 2), (2, 2), (0, 1)]) == [[3], [0, 1], [2]]
+
+
+class _Repeating:
+    """Proposes one genome again and again."""
+
+    def __init__(self, genome: tuple[object, ...], times: int = 10**6) -> None:
+        self._genome, self._left = genome, times
+
+    def ask(self) -> tuple[object, ...] | None:
+        self._left -= 1
+        return self._genome if self._left >= 0 else None
+
+    def tell(self, number: int, scored: object) -> None:
+        assert dataclasses.is_dataclass(scored)
+
+    def favourite(self) -> None:
+        return None
