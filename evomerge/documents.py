@@ -33,7 +33,7 @@ class Value(pydantic.BaseModel):
         try:
             value = handler({name: part for name, part in given.items() if name in known})
         except pydantic.ValidationError as error:
-            faults += [_again(details) for details in error.errors()]
+            faults += faults_at((), error)
         if faults:
             raise pydantic.ValidationError.from_exception_data(cls.__name__, faults)
         return value
@@ -131,6 +131,19 @@ def fault(message: str) -> PydanticCustomError:
     return PydanticCustomError("fault", "{message}", {"message": message})
 
 
+def faults_at(place: tuple[str | int, ...], error: pydantic.ValidationError) -> list[InitErrorDetails]:
+    """The faults of a part of a document, as faults of the whole that has it at `place`."""
+    return [
+        InitErrorDetails(
+            type=fault(details["msg"]) if details["type"] == "fault" else details["type"],
+            loc=(*place, *details["loc"]),
+            input=details["input"],
+            ctx=details.get("ctx", {}),
+        )
+        for details in error.errors()
+    ]
+
+
 def _repeated_keys(node: yaml.Node | None, seen: set[int]) -> Iterator[tuple[str, int]]:
     """Keys that YAML would overwrite silently, each with its line."""
     if id(node) in seen or not isinstance(node, yaml.CollectionNode):
@@ -149,14 +162,6 @@ def _repeated_keys(node: yaml.Node | None, seen: set[int]) -> Iterator[tuple[str
 def _unknown_key(name: Any, known: Collection[str]) -> InitErrorDetails:
     message = f'"{name}" is not a known key. {suggestion(name, known)}'
     return InitErrorDetails(type=fault(message), loc=(), input=name)
-
-
-def _again(details: ErrorDetails) -> InitErrorDetails:
-    if details["type"] == "fault":
-        return InitErrorDetails(type=fault(details["msg"]), loc=details["loc"], input=details["input"])
-    return InitErrorDetails(
-        type=details["type"], loc=details["loc"], input=details["input"], ctx=details.get("ctx", {})
-    )
 
 
 def _is_echo(details: ErrorDetails, faults: Sequence[ErrorDetails]) -> bool:

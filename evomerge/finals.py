@@ -86,6 +86,4 @@ def _jobs(field: list[Entry], fitness: Fitness) -> Iterator[tuple[Entry, str, It
 
 
 def _event(entry: Entry, split: str, items: Items, outcome: Outcome) -> Assessed:
-    return Assessed(
-        entry.name, entry.kind, split, entry.recipe.digest, tree_of(entry.recipe), items, outcome.responses
-    )
+    return Assessed(entry.name, entry.kind, split, entry.recipe.digest, tree_of(entry.recipe), items, outcome.responses)

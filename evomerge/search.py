@@ -10,7 +10,7 @@ from evomerge.execution import Executor, Job, Outcome
 from evomerge.fitness import Fitness
 from evomerge.optimizers.base import Optimizer, Scored
 from evomerge.recipe import Recipe
-from evomerge.runs import Asked, Event, Evaluated, Failed, RunLog, Told
+from evomerge.runs import Asked, Evaluated, Event, Failed, RunLog, Told
 from evomerge.runs.replay import Progress, replay
 from evomerge.spaces import SearchSpace
 

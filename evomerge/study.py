@@ -163,7 +163,9 @@ def _open_models(document: SpaceFile, where: str) -> dict[str, Checkpoint]:
 
 def _check_digests(wanted: Mapping[str, ModelRef], found: Mapping[str, ModelRef], where: str) -> None:
     ConfigError.raise_if_any(
-        Problem(f"{where}: models.{name}.digest", f"{model.path} has the digest {found[name].digest}. It is another model.")
+        Problem(
+            f"{where}: models.{name}.digest", f"{model.path} has the digest {found[name].digest}. It is another model."
+        )
         for name, model in wanted.items()
         if model.digest is not None and model.digest != found[name].digest
     )

@@ -101,9 +101,7 @@ class TestTheLoop:
 
     @pytest.mark.parametrize("after", [1, 2, 7, 20, 38])
     @pytest.mark.parametrize("capacity", [1, 3])
-    def test_resumes_from_any_prefix_of_its_log(
-        self, study: Study, tmp_path: Path, after: int, capacity: int
-    ) -> None:
+    def test_resumes_from_any_prefix_of_its_log(self, study: Study, tmp_path: Path, after: int, capacity: int) -> None:
         with RunLog.create(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
             run(study, whole, Arithmetic(capacity))
             cut.append(*list(whole.events())[:after])
@@ -150,7 +148,7 @@ class TestTheLoop:
     ) -> None:
         run(study, log, Arithmetic())
         other = assemble(make_settings(optimizer={"name": "nsga2", "population": 4}, candidates=13, seed=1))
-        with pytest.raises(EvomergeError, match="the log says .* this installation proposes"):
+        with pytest.raises(EvomergeError, match=r"the log says .* this installation proposes"):
             run(other, log, Arithmetic())
 
 
@@ -162,7 +160,7 @@ class TestTheFinals:
         executor = Arithmetic(2)
         assess(field, executor, study.fitness, log, lambda event: None)
         results = Results(log, study.fitness)
-        assert {name for name in results.contenders} == {entry.name for entry in field}
+        assert set(results.contenders) == {entry.name for entry in field}
         assert all(contender.complete(s) for contender in results.finalists for s in ("search", "selection", "test"))
         assert results.best() in results.front("selection")
 

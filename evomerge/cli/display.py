@@ -77,7 +77,9 @@ class Display:
         if not told:
             return ""
         best = min(told, key=sum)
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, self._objectives.from_losses(best), strict=True))
+        shown = ", ".join(
+            f"{name} {value:.3f}" for name, value in zip(names, self._objectives.from_losses(best), strict=True)
+        )
         front = f", front of {len(ranked(told)[0])}" if len(names) > 1 else ""
         failed = f", {self._failures} failed" if self._failures else ""
         return f"best {shown}{front}{failed}"
@@ -94,7 +96,13 @@ def open_display(study: Study, run_dir: Path) -> Iterator[Display]:
         display.say(heading)
         yield display
         return
-    columns = (SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        SpinnerColumn(),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=console) as bar:
         display = Display(study, console, bar)
         display.say(heading)

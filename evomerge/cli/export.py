@@ -21,7 +21,9 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser("export")
     arguments.add_argument("source", type=Path, help="a run's folder, or a recipe.yaml")
     arguments.add_argument("destination", type=Path, help="a new folder")
-    arguments.add_argument("--finalist", help='a finalist\'s name, such as "candidate 17"; absent: the best on selection')
+    arguments.add_argument(
+        "--finalist", help='a finalist\'s name, such as "candidate 17"; absent: the best on selection'
+    )
     given = arguments.parse_args(argv)
     recipe, provenance = _from_run(given.source, given.finalist) if given.source.is_dir() else _from_file(given.source)
     library = Library()
@@ -54,7 +56,13 @@ def _named(results: Results, name: str, run_dir: Path) -> Contender:
 
 def _score_lines(results: Results, chosen: Contender) -> tuple[ScoreLine, ...]:
     return tuple(
-        ScoreLine(results.fitness.spec.tasks[label].task, results.fitness.spec.tasks[label].metric, e.value, e.stderr, e.num_items)
+        ScoreLine(
+            results.fitness.spec.tasks[label].task,
+            results.fitness.spec.tasks[label].metric,
+            e.value,
+            e.stderr,
+            e.num_items,
+        )
         for label, e in chosen.estimates.get("test", {}).items()
     )
 

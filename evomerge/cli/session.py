@@ -76,9 +76,7 @@ def _search_and_assess(study: Study, log: RunLog, display: Display) -> None:
     executor: Executor = study.executor()
     try:
         optimizer = study.optimizer()
-        search = Search(
-            study.space, optimizer, executor, study.fitness, log, study.settings.candidates, display.watch
-        )
+        search = Search(study.space, optimizer, executor, study.fitness, log, study.settings.candidates, display.watch)
         progress = search.run()
         if not progress.known:
             display.say("Every candidate failed; there is nothing to assess. The report says why.")

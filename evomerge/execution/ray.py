@@ -46,7 +46,12 @@ class RayExecutor:
     """Each worker has one job in flight; retries and deadlines are counted here, where they can be logged."""
 
     def __init__(
-        self, plan: WorkerPlan, num_workers: int, num_gpus: float = 0.0, address: str | None = None, timeout_s: float = 3600.0
+        self,
+        plan: WorkerPlan,
+        num_workers: int,
+        num_gpus: float = 0.0,
+        address: str | None = None,
+        timeout_s: float = 3600.0,
     ) -> None:
         """Start or join a cluster and create the actors.
 
@@ -121,8 +126,8 @@ class RayExecutor:
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row >= _MAX_DEATHS_IN_A_ROW:
             raise EvomergeError(
-                f"workers died {self._deaths_in_a_row} times in a row. The machine is the likely cause, memory above all: "
-                "give each worker more, or start fewer. Nothing scored so far is lost; resume the run afterwards."
+                f"workers died {self._deaths_in_a_row} times in a row. The machine is the likely cause, memory above "
+                "all: give each worker more, or start fewer. Nothing scored so far is lost; resume the run afterwards."
             )
         if flight.attempts >= _MAX_ATTEMPTS:
             return Outcome(flight.job.number, failure="worker died", attempts=flight.attempts)
@@ -147,5 +152,5 @@ def _start(address: str | None, num_cpus: int, num_threads: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     passed_on = {name: value for name, value in os.environ.items() if name.startswith(("HF_", "TRANSFORMERS_"))}
     passed_on |= {"OMP_NUM_THREADS": str(num_threads), "TOKENIZERS_PARALLELISM": "false"}
-    local = {} if address else {"num_cpus": num_cpus, "include_dashboard": False}
+    local: dict[str, Any] = {} if address else {"num_cpus": num_cpus, "include_dashboard": False}
     ray.init(address=address, log_to_driver=False, runtime_env={"env_vars": passed_on}, **local)

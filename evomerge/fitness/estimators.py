@@ -42,4 +42,4 @@ def subset_mean(scores_I: Scores) -> Estimate:
     if num_items == 1:
         return Estimate(value, max(1.0, abs(value)) / 2, num_items)
     variance = sum((score - value) ** 2 for score in scores) / (num_items - 1)
-    return Estimate(value, math.sqrt(variance / num_items), num_items)
+    return Estimate(value, math.sqrt(variance) / math.sqrt(num_items), num_items)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from huggingface_hub import ModelCardData
 
 from evomerge.recipe import Recipe, dump_recipe
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_HUB_FOLDER = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")
+"""Where huggingface_hub keeps the model OWNER/NAME."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +39,36 @@ class Provenance:
     scores: tuple[ScoreLine, ...] = ()
 
 
-def model_card(recipe: Recipe, folder: Path, provenance: Provenance) -> str:
+def model_card(recipe: Recipe, provenance: Provenance) -> str:
     """Text of README.md.
 
-    Only Hub ids are named as base models in the front matter; local paths mean nothing to others.
+    Models that lie in the cache of the Hugging Face Hub are named as base models by their ids; other folders mean
+    nothing to others.
 
     Args:
         recipe: What was merged.
-        folder: Where the model is being written; an existing folder on disk is not a Hub id.
         provenance: Where the recipe comes from.
     """
-    hub_ids = [m.path for m in recipe.models.values() if _HUB_ID.fullmatch(m.path) and not Path(m.path).exists()]
+    hub_ids = ["/".join(found.groups()) for m in recipe.models.values() if (found := _HUB_FOLDER.search(m.path))]
     data = ModelCardData(
         library_name="transformers",
         tags=["merge", "evomerge", *(["evolutionary-merge"] if provenance.num_candidates else [])],
-        **({"base_model": hub_ids, "base_model_relation": "merge"} if hub_ids else {}),
+        base_model=hub_ids or None,
+        base_model_relation="merge" if hub_ids else None,
     )
-    models = "\n".join(f"| {name} | `{model.path}` | `{model.digest}` |" for name, model in recipe.models.items())
+    models = "\n".join(
+        f"| {_plain(name)} | {_code(model.path)} | {_code(model.digest or 'not recorded')} |"
+        for name, model in recipe.models.items()
+    )
+    text = dump_recipe(recipe.canonical)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     parts = [
         f"---\n{data.to_yaml()}\n---",
         "# A merged model",
-        f"Merged with evomerge. {provenance.origin} Recipe `{recipe.digest[:12]}`.",
+        f"Merged with evomerge. {_plain(provenance.origin)} Recipe `{recipe.digest[:12]}`.",
         f"| model | path | digest |\n|---|---|---|\n{models}",
         *_scores(provenance),
-        f"## Recipe\n\n```yaml\n{dump_recipe(recipe.canonical)}```",
+        f"## Recipe\n\n{fence}yaml\n{text}{fence}",
         "To make this model again: `evomerge export recipe.yaml OUT`, with the models above in place.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -72,7 +78,7 @@ def _scores(provenance: Provenance) -> list[str]:
     if not provenance.scores:
         return []
     rows = "\n".join(
-        f"| {line.task} | {line.metric} | {line.value:.3f} ± {line.stderr:.3f} | {line.num_items} |"
+        f"| {_plain(line.task)} | {_plain(line.metric)} | {line.value:.3f} ± {line.stderr:.3f} | {line.num_items} |"
         for line in provenance.scores
     )
     return [
@@ -80,3 +86,13 @@ def _scores(provenance: Provenance) -> list[str]:
         f"The search tried {provenance.num_candidates} recipes on other items than these; ± is one standard error.",
         f"| task | metric | score | items |\n|---|---|---|---|\n{rows}",
     ]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, without HTML, links or the end of a table cell."""
+    return re.sub(r"([\\`*_\[\]<>|!#~&])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """A code span that fits a table cell."""
+    return f"`{' '.join(text.split()).replace('`', chr(39)).replace('|', chr(92) + '|')}`"

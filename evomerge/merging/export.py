@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evomerge.errors import ConfigError, EvomergeError
@@ -21,6 +22,7 @@ __all__ = ["Provenance", "ScoreLine", "export_model"]
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
+    "spiece.model",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -63,25 +65,37 @@ def export_model(
     merge = Merge(recipe, library)
     specs = [TensorSpec(name, merge.dtype(name), merge.donor.shape(name)) for name in merge.names]
     _check_room(destination, sum(spec.num_bytes for spec in specs))
-    draft = destination.with_name(f".{destination.name}.partial-{os.getpid()}")
     try:
-        draft.mkdir(parents=True)
-        _write_weights(draft, specs, merge, progress, max_shard_bytes)
-        _write_companions(draft, recipe, merge, library, provenance)
-        draft.rename(destination)
+        with _draft_of(destination) as draft:
+            _write_weights(draft, specs, merge, progress, max_shard_bytes)
+            _write_companions(draft, recipe, merge, library, provenance)
+            draft.rename(destination)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = (
-            "The disk is full: free some space or choose another destination." if full else "Nothing was left behind."
-        )
-        raise EvomergeError(f"{destination}: could not be written: {error}. {advice}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = " Free some space or choose another destination." if is_full else ""
+        what = f"could not be written: {error.strerror or error}. Nothing was left behind.{advice}"
+        raise EvomergeError(f"{destination}: {what}") from error
     return destination
 
 
+@contextlib.contextmanager
+def _draft_of(destination: Path) -> Iterator[Path]:
+    """A new folder beside the destination, gone afterwards unless it was renamed, with the parents made for it."""
+    draft = destination.with_name(f".{destination.name}.partial-{os.getpid()}")
+    made = [folder for folder in destination.absolute().parents if not folder.exists()]
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
 def _check_room(destination: Path, num_bytes: int) -> None:
-    if destination.exists():
+    if destination.exists() or destination.is_symlink():
         raise ConfigError.at(str(destination), "exists already. Choose another name, or move it away first.")
     home = next(folder for folder in destination.absolute().parents if folder.exists())
     free = shutil.disk_usage(home).free
@@ -119,7 +133,7 @@ def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Libra
     _copy(merge.donor.folder, folder, ("generation_config.json",))
     _copy(library.open(recipe.models[recipe.tokenizer_donor]).folder, folder, _TOKENIZER_FILES)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe.canonical), encoding="utf-8")
-    (folder / "README.md").write_text(model_card(recipe, folder, provenance), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(recipe, provenance), encoding="utf-8")
 
 
 def _copy(source: Path, destination: Path, names: tuple[str, ...]) -> None:

@@ -52,7 +52,7 @@ def _affine(parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor 
 def _gate(parts: Parts, delta: torch.Tensor, index: int, draw: Draw) -> torch.Tensor:
     """One expert's task vector after its gates and what is restored."""
     gated = delta
-    kept = {}
+    kept: dict[type, float] = {}
     for gate in parts.gates:
         density = gate.density[index] if isinstance(gate.density, tuple) else gate.density
         kept[type(gate)] = min(kept.get(type(gate), 1.0), density)

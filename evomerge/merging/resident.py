@@ -44,7 +44,7 @@ class ResidentModel:
 
     @torch.inference_mode()
     def hold(self, recipe: Recipe) -> None:
-        """Overwrite the weights with a recipe's, each rounded as its export would be; nothing if they are there already.
+        """Overwrite the weights with a recipe's, rounded as its export's; do nothing when they are there already.
 
         Raises:
             CandidateFailed: If the models' tensors do not fit together. The weights are then undefined.

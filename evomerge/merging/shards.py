@@ -10,18 +10,10 @@ from pathlib import Path
 
 import torch
 
-_NAMES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
+from evomerge.checkpoints.checkpoint import DTYPES
+from evomerge.errors import EvomergeError
+
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +53,9 @@ def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str],
 
     Returns:
         The sha256 of the bytes that were written, in hexadecimal.
+
+    Raises:
+        EvomergeError: If a tensor has another shape than its spec, which would shift all that follow.
     """
     digest = hashlib.sha256()
     with path.open("wb") as file:
@@ -68,8 +63,10 @@ def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str],
         digest.update(header)
         file.write(header)
         for spec in specs:
-            data = tensor(spec.name).to(dtype=spec.dtype, device="cpu").contiguous().reshape(-1).view(torch.uint8)
-            view = memoryview(data.numpy())
+            data = tensor(spec.name).to(dtype=spec.dtype, device="cpu").contiguous()
+            if tuple(data.shape) != spec.shape:
+                raise EvomergeError(f"tensor {spec.name} has the shape {list(data.shape)}, not {list(spec.shape)}.")
+            view = data.reshape(-1).view(torch.uint8).numpy().data
             digest.update(view)
             file.write(view)
     return digest.hexdigest()

@@ -52,7 +52,7 @@ class CatCmaConfig(Value):
 
     name: Literal["catcma"] = "catcma"
     population: Population | None = None
-    sigma0: Sigma = 0.15
+    sigma0: Sigma = 0.1
 
 
 class CmaEsConfig(Value):

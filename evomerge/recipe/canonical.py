@@ -100,11 +100,13 @@ def _sum_to_one(weights: tuple[float, ...]) -> bool:
 def _joined(gates: Iterable[_Gate]) -> list[_Gate]:
     """Gates that take something. Of neighbours of one kind the stricter decides, because their masks are nested."""
     joined: list[_Gate] = []
-    for gate in gates:
+    for gate in (_with_density(gate, gate.density) for gate in gates):
+        if gate.density == 1.0:
+            continue
         if joined and type(joined[-1]) is type(gate):
             gate = _with_density(gate, _each_least(joined.pop().density, gate.density))
-        joined.append(_with_density(gate, gate.density))
-    return [gate for gate in joined if gate.density != 1.0]
+        joined.append(gate)
+    return joined
 
 
 def _with_density(gate: _Gate, density: float | tuple[float, ...]) -> _Gate:

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import pydantic
 
-from evomerge.documents import fault
+from evomerge.documents import Tree, fault
 
 
 def _density(value: float) -> float:
@@ -38,5 +38,11 @@ def _densities(value: object) -> float | tuple[float, ...]:
     return _EACH.validate_python(value) if is_list else _ONE.validate_python(value)
 
 
-Densities: TypeAlias = Annotated[float | tuple[float, ...], pydantic.PlainValidator(_densities)]
+def _as_written(density: float | tuple[float, ...]) -> Tree:
+    return list(density) if isinstance(density, tuple) else density
+
+
+Densities: TypeAlias = Annotated[
+    float | tuple[float, ...], pydantic.PlainValidator(_densities), pydantic.PlainSerializer(_as_written)
+]
 """Kept fraction of entries: one number for all experts, or one per expert."""

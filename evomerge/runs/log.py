@@ -102,7 +102,9 @@ class RunLog:
                 payload = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
                 answered, scores = payload.pop("items", {}), payload.pop("responses", {})
                 row = (time.time(), type(event).__name__, json.dumps(payload, default=dict))
-                seq = self._connection.execute("INSERT INTO events (time_s, kind, payload) VALUES (?, ?, ?)", row).lastrowid
+                seq = self._connection.execute(
+                    "INSERT INTO events (time_s, kind, payload) VALUES (?, ?, ?)", row
+                ).lastrowid
                 self._connection.executemany(
                     "INSERT INTO responses VALUES (?, ?, ?, ?)",
                     [(seq, task, _blob(answered[task], "<i4"), _blob(scores[task], "<f4")) for task in scores],
@@ -162,7 +164,9 @@ def _connect(file: Path) -> sqlite3.Connection:
 
 def _check_there(folder: Path) -> None:
     if not (folder / FILE_NAME).is_file():
-        raise ConfigError.at(str(folder), f"holds no run: there is no {FILE_NAME}. Check the path; `evomerge ls runs` lists runs.")
+        raise ConfigError.at(
+            str(folder), f"holds no run: there is no {FILE_NAME}. Check the path; `evomerge ls runs` lists runs."
+        )
 
 
 def _locked(folder: Path) -> IO[str]:
@@ -171,7 +175,9 @@ def _locked(folder: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise ConfigError.at(str(folder), "is being written by another process. Wait for it, or stop it first.") from None
+        raise ConfigError.at(
+            str(folder), "is being written by another process. Wait for it, or stop it first."
+        ) from None
     return lock
 
 
@@ -191,5 +197,7 @@ def identity_of(log: RunLog) -> Mapping[str, Any]:
     """
     first = next(log.events(), None)
     if not isinstance(first, events.Started):
-        raise EvomergeError(f"{log.folder}: the log has no beginning. The run ended before it started; delete the folder.")
+        raise EvomergeError(
+            f"{log.folder}: the log has no beginning. The run ended before it started; delete the folder."
+        )
     return first.identity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 import pydantic
 
@@ -27,11 +27,19 @@ class Groups(Value):
 
     Attributes:
         layers: Number of bands that the layers are cut into, as even as can be.
-        roles: Roles that get genes of their own in every band; absent: a band is one group.
+        roles: Roles that get genes of their own: in every band, or once if they lie outside the layers. Absent: a band
+            is one group. What belongs to none makes up a last group, `rest`.
     """
 
     layers: int = pydantic.Field(default=1, ge=1)
     roles: tuple[Role, ...] = ()
+
+    @pydantic.field_validator("roles")
+    @classmethod
+    def _distinct(cls, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+        if twice := [role for index, role in enumerate(roles) if role in roles[:index]]:
+            raise fault(f'"{twice[0]}" stands twice.')
+        return roles
 
 
 class SpaceFile(Value):
@@ -39,7 +47,7 @@ class SpaceFile(Value):
 
     Attributes:
         models: Checkpoints by name: a path, or a mapping with `path` and `digest`.
-        groups: How the genes of a blend's `pipe` or `use` are repeated over the model; absent: not at all.
+        groups: How the genes of a blend's `pipe` are repeated over the model; absent: not at all.
         blends: Blends as in a recipe, in which any value may be a hole.
         seeds: Individuals to start from: names of presets, or presets with parameters.
     """
@@ -56,9 +64,17 @@ class SpaceFile(Value):
     @classmethod
     def _named(cls, seeds: tuple[Tree, ...]) -> tuple[Tree, ...]:
         for seed in seeds:
-            if not isinstance(seed, str) and not (isinstance(seed, Mapping) and "use" in seed):
-                raise fault('A seed is the name of a preset, or a mapping such as {use: ties, density: 0.3}.')
+            if not isinstance(seed, str) and not (isinstance(seed, Mapping) and isinstance(seed.get("use"), str)):
+                raise fault("A seed is the name of a preset, or a mapping such as {use: ties, density: 0.3}.")
         return seeds
+
+    @pydantic.model_validator(mode="after")
+    def _groups_act(self) -> Self:
+        if self.groups and not any("pipe" in blend for blend in self.blends.values()):
+            raise fault(
+                '"groups" repeat the genes of a "pipe", but no blend has one. Write a pipe, or drop the groups.'
+            )
+        return self
 
     def recipe_tree(self, blends: Mapping[str, Tree]) -> dict[str, Tree]:
         """The plain data of a recipe with these blends."""
@@ -86,9 +102,8 @@ def parse_space(tree: Tree, where: str) -> SpaceFile:
             problems |= dict.fromkeys(error.problems)
     ConfigError.raise_if_any(problems)
     if not genes:
-        raise ConfigError.at(
-            where, "nothing varies. Make some value of a blend a hole, such as {float: [0, 1]}, or use `evomerge export`."
-        )
+        advice = "Make some value of a blend a hole, such as {float: [0, 1]}, or use `evomerge export`."
+        raise ConfigError.at(where, f"nothing varies. {advice}")
     return space
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, Self
 import pydantic
 from pydantic_core import InitErrorDetails
 
-from evomerge.documents import Tree, Value, fault, shown
+from evomerge.documents import Tree, Value, fault, faults_at, shown
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, IntGene, Scalar
 
 Path = tuple[str | int, ...]
@@ -19,13 +19,13 @@ class _Hole(Protocol):
 
 
 class _FloatHole(Value):
-    float: tuple[float, float]
+    ends: tuple[float, float] = pydantic.Field(alias="float")
     neutral: float | None = None
     scale: Literal["linear", "log"] = "linear"
 
     @pydantic.model_validator(mode="after")
     def _sound(self) -> Self:
-        low, high = self.float
+        low, high = self.ends
         if low >= high:
             raise fault(f"[{low:g}, {high:g}] is empty. Write [low, high] with low < high.")
         if self.scale == "log" and low <= 0:
@@ -35,16 +35,16 @@ class _FloatHole(Value):
         return self
 
     def gene(self, name: str) -> Gene:
-        return FloatGene(name, *self.float, neutral=self.neutral, scale=self.scale)
+        return FloatGene(name, *self.ends, neutral=self.neutral, scale=self.scale)
 
 
 class _IntHole(Value):
-    int: tuple[int, int]
+    ends: tuple[int, int] = pydantic.Field(alias="int")
     neutral: int | None = None
 
     @pydantic.model_validator(mode="after")
     def _sound(self) -> Self:
-        low, high = self.int
+        low, high = self.ends
         if low >= high:
             raise fault(f"[{low}, {high}] is empty. Write [low, high] with low < high; both are included.")
         if self.neutral is not None and not low <= self.neutral <= high:
@@ -52,27 +52,27 @@ class _IntHole(Value):
         return self
 
     def gene(self, name: str) -> Gene:
-        return IntGene(name, *self.int, neutral=self.neutral)
+        return IntGene(name, *self.ends, neutral=self.neutral)
 
 
 class _ChoiceHole(Value):
-    choice: tuple[bool | int | float | str, ...] = pydantic.Field(min_length=2)
+    options: tuple[bool | int | float | str, ...] = pydantic.Field(alias="choice", min_length=2)
     neutral: bool | int | float | str | None = None
 
     @pydantic.model_validator(mode="after")
     def _sound(self) -> Self:
-        if len(set(map(repr, self.choice))) < len(self.choice):
-            raise fault(f"{shown(list(self.choice))} names an option twice.")
-        if self.neutral is not None and self.neutral not in self.choice:
-            raise fault(f"neutral {shown(self.neutral)} is none of {shown(list(self.choice))}.")
+        if len(set(map(repr, self.options))) < len(self.options):
+            raise fault(f"{shown(list(self.options))} names an option twice.")
+        if self.neutral is not None and not self.gene("").contains(self.neutral):
+            raise fault(f"neutral {shown(self.neutral)} is none of {shown(list(self.options))}.")
         return self
 
     def gene(self, name: str) -> Gene:
-        return ChoiceGene(name, self.choice, neutral=self.neutral)
+        return ChoiceGene(name, self.options, neutral=self.neutral)
 
 
 class _BoolHole(Value):
-    bool: None
+    nothing: None = pydantic.Field(alias="bool")
     neutral: bool | None = None
 
     def gene(self, name: str) -> Gene:
@@ -115,10 +115,7 @@ def check_holes(tree: Tree) -> Tree:
         try:
             open_holes(part)
         except pydantic.ValidationError as error:
-            faults += [
-                InitErrorDetails(type=fault(details["msg"]), loc=(*place, *details["loc"]), input=details["input"])
-                for details in error.errors()
-            ]
+            faults += faults_at(place, error)
     if faults:
         raise pydantic.ValidationError.from_exception_data("holes", faults)
     return tree

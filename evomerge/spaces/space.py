@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evomerge.documents import Tree, parse, shown
@@ -14,6 +14,12 @@ from evomerge.spaces.file import Groups, SpaceFile
 from evomerge.spaces.genes import Gene, Genome
 from evomerge.spaces.holes import Path, fill, genes_in, open_holes
 from evomerge.spaces.starts import NotInSpace, encode, start_pipes
+
+_OUTSIDE: tuple[Role, ...] = ("embedding", "head")
+"""Roles that lie outside the layers."""
+
+_PER_EXPERT = ("weigh", "weights", "density")
+"""Lists in which each entry is one expert's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,12 @@ def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, wher
         raise ConfigError.at(f"{where}: groups.layers", what)
     blends = {name: _opened(name, blend, space.groups, num_layers) for name, blend in space.blends.items()}
     template = space.model_copy(update={"models": dict(models)}).recipe_tree(blends)
-    genes = tuple(dict.fromkeys(genes_in(blends)))
+    genes = tuple(genes_in(blends))
     return SearchSpace(genes, template, _seeds(space, blends, genes, where), where)
 
 
 def _seeds(space: SpaceFile, blends: Mapping[str, Tree], genes: tuple[Gene, ...], where: str) -> tuple[Genome, ...]:
-    result = next(reversed(blends.values()))
+    result = [*blends.values()][-1]
     genomes: dict[Genome, None] = {}
     problems = []
     for index, start in enumerate(space.seeds):
@@ -78,7 +84,8 @@ def _seeds(space: SpaceFile, blends: Mapping[str, Tree], genes: tuple[Gene, ...]
             alternatives = start_pipes(start, len(result["experts"]), place)
             genomes[encode(alternatives, result, genes)] = None
         except NotInSpace as reason:
-            problems.append(Problem(place, f"{shown(start)} does not lie in the space: {reason}. Drop it or widen the space."))
+            what = f"{shown(start)} does not lie in the space: {reason}. Drop it or widen the space."
+            problems.append(Problem(place, what))
         except ConfigError as error:
             problems += error.problems
     ConfigError.raise_if_any(problems)
@@ -86,42 +93,62 @@ def _seeds(space: SpaceFile, blends: Mapping[str, Tree], genes: tuple[Gene, ...]
 
 
 def _opened(name: str, blend: Mapping[str, Tree], groups: Groups | None, num_layers: int) -> dict[str, Tree]:
-    """A blend with genes for leaves, its stages repeated once per group where groups are asked for."""
-    if groups is None or "rules" in blend:
-        return {step: open_holes(part, _namer(name, blend), (step,)) for step, part in blend.items()}
+    """A blend with genes for leaves, its pipe repeated once per group where groups are asked for."""
+    namer = _namer(name, blend)
+    if groups is None or "pipe" not in blend:
+        return {step: open_holes(part, namer, (step,)) for step, part in blend.items()}
+    opened = {step: open_holes(part, namer, (step,)) for step, part in blend.items() if step != "pipe"}
     rules = []
     for group, selector in _groups(groups, num_layers):
-        names = _namer(f"{name}/{group}", blend)
-        rule = {step: open_holes(part, names, (step,)) for step, part in blend.items() if step == "pipe"}
-        rules.append({"where": selector, **rule} if selector else rule)
-    return {**{step: part for step, part in blend.items() if step != "pipe"}, "rules": rules}
+        pipe = open_holes(blend["pipe"], _namer(f"{name}/{group}", blend), ("pipe",))
+        rules.append({**({"where": selector} if selector else {}), "pipe": pipe})
+    return opened | {"rules": rules}
 
 
 def _groups(groups: Groups, num_layers: int) -> Iterator[tuple[str, dict[str, Tree] | None]]:
-    roles: tuple[Role | None, ...] = groups.roles or (None,)
+    """Name and selector of every group; the last one takes what is left."""
+    inside: tuple[Role | None, ...] = tuple(role for role in groups.roles if role not in _OUTSIDE)
     for band in range(groups.layers):
         first = band * num_layers // groups.layers
         last = (band + 1) * num_layers // groups.layers - 1
-        for role in roles:
-            name = f"layers {first}-{last}" if last > first else f"layer {first}"
+        name = f"layers {first}-{last}" if last > first else f"layer {first}"
+        for role in inside if groups.roles else (None,):
             selector: dict[str, Tree] = {"layers": [first, last]}
             yield (f"{name} {role}", selector | {"roles": [role]}) if role else (name, selector)
+    for role in groups.roles:
+        if role in _OUTSIDE:
+            yield role, {"roles": [role]}
     yield "rest", None
 
 
 def _namer(prefix: str, blend: Mapping[str, Tree]) -> Callable[[Path], str]:
-    """Names a gene by its group, slot and parameter, such as `mix/layers 0-1 mlp/gate.density`."""
+    """Names a gene by its group or rule, slot and parameter, such as `mix/layers 0-1 mlp/gate.density`."""
 
     def name(path: Path) -> str:
+        places, words = [prefix], list[str]()
         node: Tree = blend
-        words: list[str] = []
-        for step in path:
+        for before, step in zip(("", *path), path, strict=False):
+            if before == "rules":
+                places.append(f"rule {int(step) + 1}")
+            elif before == "pipe":
+                words.append(_stage_name(node, int(step)))
+            elif before in _PER_EXPERT:
+                words.append(_expert_name(blend["experts"], int(step)))
+            elif step not in ("rules", "pipe", *words):
+                words.append(str(step))
             node = node[step]
-            if isinstance(step, str):
-                words += [step] if step not in ("pipe", "rules") else []
-            else:
-                slot = next((slot for slot in SLOTS if isinstance(node, Mapping) and slot in node), None)
-                words += [slot or blend["experts"][step]]
-        return f"{prefix}/{'.'.join(dict.fromkeys(words))}"
+        return "/".join([*places, ".".join(words)])
 
     return name
+
+
+def _stage_name(pipe: Sequence[Tree], index: int) -> str:
+    """A stage's slot, numbered from the second of its slot on."""
+    slots = [next(slot for slot in SLOTS if slot in stage) for stage in pipe[: index + 1]]
+    count = slots.count(slots[-1])
+    return slots[-1] if count == 1 else f"{slots[-1]} {count}"
+
+
+def _expert_name(experts: Sequence[Tree], index: int) -> str:
+    name = experts[index]
+    return name if isinstance(name, str) and experts.count(name) == 1 else f"expert {index + 1}"

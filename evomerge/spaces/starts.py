@@ -36,7 +36,7 @@ def start_pipes(start: Tree, num_experts: int, where: str) -> tuple[list[StageVa
     Raises:
         ConfigError: If the preset does not exist or its parameters are wrong.
     """
-    if start == "uniform":
+    if start in ("uniform", {"use": "uniform"}):
         shares, ones = Weigh(weigh=(1.0 / num_experts,) * num_experts), Weigh(weigh=(1.0,) * num_experts)
         mean = Linear(reduce="mean")
         return [shares, Linear(reduce="sum")], [ones, mean], [Origin(origin="zero"), ones, mean]

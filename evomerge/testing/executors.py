@@ -40,9 +40,7 @@ class ExecutorContract:
         for task in first.responses:
             np.testing.assert_array_equal(first.responses[task], again.responses[task])
 
-    def test_a_failure_is_an_outcome(
-        self, executor: Executor, job: MakeJob, broken_job: Callable[[int], Job]
-    ) -> None:
+    def test_a_failure_is_an_outcome(self, executor: Executor, job: MakeJob, broken_job: Callable[[int], Job]) -> None:
         """And the next job is not harmed."""
         failed, sound = run_all(executor, [broken_job(0), job(1, 0.5)])
         assert failed.failure

@@ -73,7 +73,7 @@ def replace(path: Path, old: str, new: str) -> None:
             "fitness/two.yaml",
             "zoo_math_en_mc",
             "zoo_math_enn_mc",
-            'fitness/two.yaml: tasks.math.task: there is no lm-eval task "zoo_math_enn_mc". Did you mean zoo_math_en_mc',
+            'fitness/two.yaml: tasks.math.task: there is no lm-eval task "zoo_math_enn_mc". Did you mean zoo_math_en',
         ),
         (
             "fitness/two.yaml",
@@ -127,7 +127,7 @@ def test_settings_out_of_range(desk: Path, capsys: pytest.CaptureFixture[str]) -
         (["report", "nowhere"], "nowhere: holds no run"),
         (["export", "nowhere.yaml", "out"], "nowhere.yaml: there is no such file"),
         (["evaluate", "nowhere", "--fitness", "fitness/two.yaml"], "there is no model folder nowhere"),
-        (["evaluate", "nowhere", "--fitness", "tow"], 'fitness/tow.yaml: there is no such file'),
+        (["evaluate", "nowhere", "--fitness", "tow"], "fitness/tow.yaml: there is no such file"),
         (["serch"], 'there is no command "serch"'),
         (["validate", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
     ],

@@ -87,9 +87,7 @@ def test_an_exported_recipe_makes_the_same_model_again(run_dir: Path) -> None:
     assert weights[0] == weights[1]
 
 
-def test_a_finished_run_is_not_searched_again_but_may_grow(
-    run_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_run_is_not_searched_again_but_may_grow(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = facts(run_dir)
     assert main(["resume", str(run_dir)]) == 0
     assert "is complete" in capsys.readouterr().out

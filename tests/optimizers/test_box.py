@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evomerge.optimizers.box import MARGIN, Box, option_index
@@ -21,6 +21,7 @@ def test_a_choice_takes_one_coordinate_per_option() -> None:
     assert Box(GENES).dimension == 5 + 4
 
 
+@settings(deadline=None)
 @given(COORDINATES)
 def test_every_point_spells_a_genome_of_the_space(point_D: np.ndarray) -> None:
     genome = Box(GENES).decode(point_D)
@@ -28,6 +29,7 @@ def test_every_point_spells_a_genome_of_the_space(point_D: np.ndarray) -> None:
     assert [type(value) for value in genome[:5]] == [float, float, float, int, int]
 
 
+@settings(deadline=None)
 @given(COORDINATES)
 def test_a_genome_survives_the_way_through_the_box(point_D: np.ndarray) -> None:
     box = Box(GENES)

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evomerge.optimizers.base import Scored
@@ -13,17 +13,20 @@ def test_only_what_is_broken_counts() -> None:
     assert violation(Scored((0.0,))) == 0
 
 
+@settings(deadline=None)
 @given(LOSSES, LOSSES)
 def test_feasible_candidates_are_ordered_by_loss(one: float, other: float) -> None:
     smaller, larger = sorted((one, other))
     assert single_loss(Scored((smaller,), (-1.0,))) <= single_loss(Scored((larger,)))
 
 
+@settings(deadline=None)
 @given(LOSSES, LOSSES, EXCESSES)
 def test_a_feasible_candidate_beats_an_infeasible_one(feasible: float, infeasible: float, excess: float) -> None:
     assert single_loss(Scored((feasible,))) < single_loss(Scored((infeasible,), (excess,)))
 
 
+@settings(deadline=None)
 @given(LOSSES, LOSSES, EXCESSES, EXCESSES)
 def test_infeasible_candidates_are_ordered_by_violation(one: float, other: float, a: float, b: float) -> None:
     smaller, larger = sorted((a, b))

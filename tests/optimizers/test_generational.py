@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evomerge.errors import EvomergeError
@@ -76,6 +76,7 @@ def test_an_exhausted_space_stays_exhausted() -> None:
     assert engine.left == -1, "an engine that had nothing to propose is not asked again"
 
 
+@settings(deadline=None)
 @given(workers=st.integers(1, 9), arrivals=st.integers(0, 10**6), size=st.integers(1, 6))
 def test_workers_and_arrivals_do_not_change_the_run(workers: int, arrivals: int, size: int) -> None:
     alone = Loop(Generational(Climber(generations=5, size=size)), judge).run(budget=100, workers=1)

@@ -32,9 +32,9 @@ with initialize_config_dir(str(shipped.shipped_root() / "conf"), version_base="1
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of this tree."""
+    """A wheel of this tree, by way of a source archive."""
     folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(TOP)]
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(TOP)]
     subprocess.run(build, check=True, timeout=240)
     (built,) = folder.glob("evomerge-*.whl")
     return built

@@ -1,7 +1,10 @@
 """A plausible run that was never computed: real events in a real log, scores drawn from a made-up law of merging."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,19 @@ from evomerge.documents import tree_of
 from evomerge.fitness import Fitness, FitnessSpec, ItemSplits, Objectives
 from evomerge.recipe import Recipe
 from evomerge.recipe.references import references
-from evomerge.runs import Asked, Assessed, Evaluated, Failed, Finished, RunLog, Started, Told
+from evomerge.report import write_report
+from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, Finished, RunLog, Started, Told
 from evomerge.runs.results import Results, layers
 from evomerge.settings import Settings
 
 EXPERTS = ("math", "ja", "code")
 TASKS = ("math_en", "form_ja", "write_code", "math_ja")
-NEEDS = {"math_en": {"math": 1.0}, "form_ja": {"ja": 1.0}, "write_code": {"code": 1.0}, "math_ja": {"math": 0.7, "ja": 0.7}}
+NEEDS = {
+    "math_en": {"math": 1.0},
+    "form_ja": {"ja": 1.0},
+    "write_code": {"code": 1.0},
+    "math_ja": {"math": 0.7, "ja": 0.7},
+}
 OBJECTIVES = {
     1: {"mean": ["math_en", "form_ja", "math_ja"]},
     2: {"maths": ["math_en"], "japanese": ["form_ja"]},
@@ -32,16 +41,19 @@ class Story:
     """What happens in a run; the defaults make a small finished one."""
 
     objectives: int | dict[str, list[str]] = 2
-    candidates: int = 30
-    budget: int = 30
+    candidates: int = 14
+    budget: int = 14
     finalists: int = 4
     failures: tuple[int, ...] = ()
     failure: str = "task math_en: the scores (acc) are not finite."
     twins: tuple[int, ...] = ()
+    in_flight: int = 0
+    only_favourite: bool = False
     splits: tuple[str, ...] = ("search", "selection", "test")
     lower_is_better: tuple[str, ...] = ()
     names: dict[str, str] = field(default_factory=dict)
     metric: str = "acc"
+    task_prefix: str = "zoo_"
     num_items: int = 60
     finished: bool = True
     assessed: bool = True
@@ -67,8 +79,51 @@ class Run:
     def identity(self) -> dict[str, Any]:
         return {"models": {name: f"sha256:{name[:1] * 64}" for name in self.settings.search_space["models"]}}
 
+    @cached_property
     def results(self) -> Results:
         return Results(self.log, self.fitness)
+
+    def report(self) -> Path:
+        return write_report(self.folder, self.results, self.settings, self.identity)
+
+
+class Page(HTMLParser):
+    """A page as a browser would take it apart."""
+
+    VOID = ("meta", "br", "img", "link", "input", "hr")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.source = text
+        self.open: list[tuple[str, str | None]] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: dict[str, list[str]] = defaultdict(list)
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in self.VOID:
+            self.open.append((tag, dict(attrs).get("id")))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        opened, _ = self.open.pop()
+        assert opened == tag, f"<{opened}> is closed by </{tag}>"
+
+    def handle_data(self, data: str) -> None:
+        for tag, identifier in self.open:
+            self.texts[f"#{identifier}"].append(data)
+            self.texts[tag].append(data)
+
+    def text(self, place: str) -> str:
+        """All text inside the elements of a tag, or inside the one with a `#id`, with single spaces."""
+        return " ".join(" ".join(self.texts[place]).split())
 
 
 @pytest.fixture
@@ -85,6 +140,35 @@ def make_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
         run.log.close()
 
 
+STORIES: dict[str, dict[str, Any]] = {
+    "two": {"candidates": 30, "budget": 30, "failures": (3, 11), "twins": (5,)},
+    "one": {"objectives": 1, "candidates": 20, "budget": 20, "finalists": 3},
+    "three": {"objectives": 3, "candidates": 20, "budget": 20, "finalists": 3, "include": ("/a", "/b")},
+}
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], tuple[Run, Page]]]:
+    """Runs with one, two and three objectives and their pages, each made once."""
+    made: dict[str, tuple[Run, Page]] = {}
+
+    def tell_once(name: str) -> tuple[Run, Page]:
+        if name not in made:
+            run = tell(Story(**STORIES[name]), tmp_path_factory.mktemp("runs") / name)
+            made[name] = (run, Page(run.report().read_text("utf-8")))
+        return made[name]
+
+    yield tell_once
+    for run, _ in made.values():
+        run.log.close()
+
+
+@pytest.fixture
+def read_page() -> type[Page]:
+    """Reads a page back."""
+    return Page
+
+
 def tell(story: Story, folder: Path) -> Run:
     """Write the log of a story."""
     teller = _Teller(story, folder)
@@ -92,7 +176,8 @@ def tell(story: Story, folder: Path) -> Run:
     if story.assessed:
         teller.assess()
     if story.finished:
-        teller.log.append(Finished("the budget is spent"))
+        teller.events.append(Finished("the budget is spent"))
+    teller.log.append(*teller.events)
     return Run(folder, teller.log, teller.fitness, teller.settings)
 
 
@@ -104,7 +189,7 @@ class _Teller:
         self.settings = _settings(story, self.fitness)
         self.difficulty = {task: self.rng.normal(0, 1.2, 3 * story.num_items) for task in TASKS}
         self.log = RunLog.create(folder)
-        self.log.append(Started({"seed": story.seed}))
+        self.events: list[Event] = [Started({"seed": story.seed})]
         self.weights: list[np.ndarray] = []
         self.losses: list[tuple[float, ...]] = []
 
@@ -115,16 +200,18 @@ class _Teller:
             genome = tuple(float(weight) for weight in weights.ravel())
             twin = 0 if number in self.story.twins else None
             recipe = self.recipe(self.weights[0] if twin == 0 else weights)
-            self.log.append(Asked(number, genome, recipe.digest))
+            self.events.append(Asked(number, genome, recipe.digest))
             if number in self.story.failures:
                 worst = tuple(map(max, zip(*self.losses, strict=True))) or (1.0,) * self.fitness.num_objectives
                 self.losses.append(worst)
-                self.log.append(Failed(number, f"{self.story.failure}"), Told(number, worst))
+                self.events += [Failed(number, self.story.failure), Told(number, worst)]
                 continue
             items = self.fitness.search_items
             responses = self.responses(recipe, items)
             self.losses.append(self.fitness.losses(responses))
-            self.log.append(Evaluated(number, items, responses, 0.4, 1.1, 1, twin), Told(number, self.losses[-1]))
+            self.events += [Evaluated(number, items, responses, 0.4, 1.1, 1, twin), Told(number, self.losses[-1])]
+        for number in range(self.story.candidates, self.story.candidates + self.story.in_flight):
+            self.events.append(Asked(number, (0.5,), "0" * 64))
 
     def assess(self) -> None:
         order = [number for number in layers(self.losses) if number not in self.story.failures]
@@ -133,13 +220,15 @@ class _Teller:
         if entries:
             middle = np.mean([self.weights[number] for number in order[:6]], axis=0).round(4)
             entries["favourite"] = ("finalist", self.recipe(middle))
+        if self.story.only_favourite:
+            entries = {"favourite": entries["favourite"]}
         some = references(self.recipe(self.weights[0]))
         entries |= {name: ("reference", recipe) for name, recipe in some.items()}
         for name, (kind, recipe) in entries.items():
             for split in self.story.splits:
                 items = self.fitness.items(split)
                 responses = self.responses(recipe, items)
-                self.log.append(Assessed(name, kind, split, recipe.digest, tree_of(recipe), items, responses))
+                self.events.append(Assessed(name, kind, split, recipe.digest, tree_of(recipe), items, responses))
 
     def responses(self, recipe: Recipe, items: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
         """Right or wrong on every item: skill grows with the experts that a task needs, and falls with interference."""
@@ -212,7 +301,7 @@ def _fitness(story: Story) -> Fitness:
         {
             "evomerge": "fitness/1",
             "include": story.include,
-            "tasks": {label: {"task": f"zoo_{label}", "metric": story.metric} for label in labels},
+            "tasks": {label: {"task": f"{story.task_prefix}{label}", "metric": story.metric} for label in labels},
             "objectives": objectives,
             **story.options,
         }
@@ -232,7 +321,7 @@ def _settings(story: Story, fitness: Fitness) -> Settings:
             "optimizer": {"name": "nsga2", "population": 20},
             "executor": {"name": "inline"},
             "candidates": story.budget,
-            "finalists": story.finalists,
+            "finalists": max(1, story.finalists),
             "seed": story.seed,
             "files": {"search_space": "search_spaces/zoo.yaml", "fitness": "fitness/zoo_two.yaml"},
         }

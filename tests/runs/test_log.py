@@ -47,7 +47,9 @@ def test_events_come_back_as_they_were(log: RunLog) -> None:
             np.testing.assert_array_equal(event.responses[task], scores)
 
 
-@given(st.lists(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-9, 9), st.booleans(), st.text())))
+@given(
+    st.lists(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-9, 9), st.booleans(), st.text()))
+)
 def test_genomes_keep_values_and_types(genome: list[object]) -> None:
     with _scratch_log() as log:
         log.append(Asked(0, tuple(genome), "d"))  # type: ignore[arg-type]

@@ -74,9 +74,19 @@ FULL = ZooPlan(
     # Half-competent in everything, on purpose: its experts then move little and stay mergeable.
     base=Course(
         mixture={
-            **{"math_en": 0.6, "calc_dg": 0.9, "form_en": 0.4, "form_ja": 0.05, "e2j": 0.15, "j2e": 0.1},
-            **{"say_ja": 0.06, "read_ja": 0.06, "say_en": 0.15, "read_en": 0.15},
-            **{"copy": 0.2, "rev": 0.18, "sort": 0.22},
+            "math_en": 0.6,
+            "calc_dg": 0.9,
+            "form_en": 0.4,
+            "form_ja": 0.05,
+            "e2j": 0.15,
+            "j2e": 0.1,
+            "say_en": 0.15,
+            "say_ja": 0.06,
+            "read_en": 0.15,
+            "read_ja": 0.06,
+            "rev": 0.18,
+            "sort": 0.22,
+            "copy": 0.2,
         },
         num_steps=500,
         learning_rate=3e-3,
@@ -84,11 +94,9 @@ FULL = ZooPlan(
         prompt_weight=0.1,
     ),
     experts={
-        "math": Course({"math_en": 1.0, "calc_dg": 0.5}, num_steps=300, learning_rate=1e-3, embedding_factor=0.1),
-        "ja": Course(
-            {"form_ja": 1.0, "say_ja": 0.4, "read_ja": 0.4}, num_steps=200, learning_rate=1e-3, embedding_factor=0.1
-        ),
-        "str": Course({"rev": 1.0, "sort": 1.0}, num_steps=200, learning_rate=1e-3, embedding_factor=0.1),
+        "math": Course({"math_en": 1.0, "calc_dg": 0.5}, 200, learning_rate=1.5e-3, embedding_factor=0.1),
+        "ja": Course({"form_ja": 1.0, "say_ja": 0.4, "read_ja": 0.4}, 150, learning_rate=1.3e-3, embedding_factor=0.1),
+        "str": Course({"rev": 1.0, "sort": 1.0}, 150, learning_rate=1.3e-3, embedding_factor=0.1),
     },
 )
 """The zoo of the demo: two to three minutes of one core."""

@@ -26,7 +26,7 @@ def top(delta: torch.Tensor, density: float) -> torch.Tensor:
         return delta
     magnitude = delta.abs().flatten()
     # NumPy selects some ten times faster than torch.kthvalue, which is most of the time that this gate takes
-    threshold = np.partition(magnitude.numpy(), num_dropped)[num_dropped].item()
+    threshold = float(np.partition(magnitude.numpy(), num_dropped)[num_dropped])
     kept = magnitude >= threshold
     if surplus := int(kept.count_nonzero()) - num_kept:
         tied = (magnitude == threshold).nonzero().squeeze(1)

@@ -88,25 +88,31 @@ def _part(rule: PipeRule, blend: Blend, prefix: str) -> Part:
     spoken = dict.fromkeys(blend.experts, 1.0)
     for stage in rule.pipe:
         match stage:
-            case TopGate(density=density) | BernoulliGate(density=density):
-                each = density if isinstance(density, tuple) else (density,) * len(blend.experts)
-                densities = {name: densities[name] * kept for name, kept in zip(blend.experts, each, strict=True)}
+            case TopGate(density=density):  # a share of the whole tensor, whatever was dropped before
+                densities = {name: min(densities[name], kept) for name, kept in _each(density, blend).items()}
+            case BernoulliGate(density=density):
+                densities = {name: densities[name] * kept for name, kept in _each(density, blend).items()}
             case Weigh(weigh=factors):
-                spoken = dict(zip(blend.experts, factors, strict=True))
+                spoken = _each(factors, blend)
             case Sphere(t=t):
-                spoken = dict(zip(blend.experts, (1 - t, t), strict=True))
-    return Part(prefix + _place(rule.where), spoken, densities, ", ".join(_words(rule.pipe)))
+                spoken = _each((1 - t, t), blend)
+    place = _place(rule.where) or ("all other tensors" if len(blend.all_rules) > 1 else "all tensors")
+    return Part(prefix + place, spoken, densities, ", ".join(_words(rule.pipe)))
+
+
+def _each(values: float | tuple[float, ...], blend: Blend) -> dict[str, float]:
+    """One value per expert; a single one is for all."""
+    each = values if isinstance(values, tuple) else (values,) * len(blend.experts)
+    return dict(zip(blend.experts, each, strict=True))
 
 
 def _place(where: Where | None) -> str:
-    if where is None:
-        return "all other tensors"
     words = []
-    if where.layers:
+    if where and where.layers:
         first, last = where.layers
         words.append(f"layers {first}–{last}" if last > first else f"layer {first}")
-    words += [" + ".join(group) for group in (where.roles, where.names) if group]
-    return " · ".join(words) or "all tensors"
+    words += [" + ".join(group) for group in (where.roles, where.names) if group] if where else []
+    return " · ".join(words)
 
 
 def _words(pipe: tuple[StageValue, ...]) -> Iterator[str]:

@@ -43,10 +43,3 @@ def test_both_languages_tell_the_same_sum_in_the_same_order(rng: random.Random) 
         left, right = f" {say(story.sum.left)} ", f" {say(story.sum.right)} "
         start = f" {text} ".index(left)
         assert right in f" {text} "[start + len(left) - 1 :]
-
-
-def test_every_sum_that_fits_can_be_told() -> None:
-    rng = random.Random(0)
-    seen = {draw_sum(rng) for _ in range(60_000)}
-    assert len(seen) > 9_000
-    assert {drawn.operator for drawn in seen} == {"+", "-"}

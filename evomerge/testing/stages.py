@@ -1,0 +1,245 @@
+"""The laws of merge presets, for the tests of anyone who writes one, and random recipes to try them on."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from evomerge.documents import parse
+from evomerge.merging.draws import Draw
+from evomerge.merging.pipe import run_pipe
+from evomerge.recipe import Recipe
+from evomerge.recipe.canonical import canonical_pipe
+from evomerge.recipe.parts import Parts
+from evomerge.recipe.recipe import Blend
+from evomerge.recipe.stages import StageValue, parse_stage
+
+Tensors = Sequence[torch.Tensor]
+
+_SHAPES = ((5, 7), (33,), (1,), (), (2, 3, 4))
+_ROLES = ("attention", "mlp", "norm", "embedding", "head", "router", "other")
+
+
+class PresetContract(ABC):
+    """Inherit this in a test class, say what the preset is and what its paper computes, and pytest checks the laws.
+
+    Example:
+        ```python
+        class TestTaskArithmetic(PresetContract):
+            rule = {"use": "task_arithmetic", "weights": [0.5, 0.7]}
+
+            def formula(self, experts, origin, draws):
+                return origin + 0.5 * (experts[0] - origin) + 0.7 * (experts[1] - origin)
+        ```
+
+    Attributes:
+        rule: The preset with its parameters, as it would stand in a recipe.
+        num_experts: How many experts the rule is for.
+        lone: The rule under which one expert alone comes out as it is; None where the method needs more.
+        is_mean: Whether identical experts give that expert.
+        is_symmetric: Whether the order of the experts is irrelevant under `rule`.
+    """
+
+    rule: dict[str, Any]
+    num_experts: int = 2
+    lone: dict[str, Any] | None = None
+    is_mean: bool = False
+    is_symmetric: bool = False
+
+    @abstractmethod
+    def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+        """The published formula under `rule`, written plainly and without evomerge's stages.
+
+        Args:
+            experts: One float64 tensor per expert.
+            origin: The base, float64.
+            draws: Where the random numbers of each expert come from.
+        """
+
+    def test_it_computes_its_formula(self) -> None:
+        for experts, origin in self._examples():
+            expected = self.formula([expert.double() for expert in experts], origin.double(), draws_for(experts))
+            torch.testing.assert_close(self._merge(experts, origin), expected.float(), rtol=1e-5, atol=1e-5)
+
+    def test_its_canonical_form_gives_the_same_tensors(self) -> None:
+        pipe = self._pipe(self.rule, self.num_experts)
+        canonical = canonical_pipe(pipe, self.num_experts, has_origin=True)
+        assert canonical_pipe(canonical, self.num_experts, has_origin=True) == canonical
+        for experts, origin in self._examples():
+            torch.testing.assert_close(merged(canonical, experts, origin), merged(pipe, experts, origin))
+
+    def test_without_task_vectors_the_base_comes_out(self) -> None:
+        for _, origin in self._examples():
+            torch.testing.assert_close(self._merge([origin] * self.num_experts, origin), self._unmoved(origin))
+
+    def test_identical_experts_give_that_expert(self) -> None:
+        import pytest
+
+        if not self.is_mean:
+            pytest.skip("this method is not a mean")
+        for experts, origin in self._examples():
+            torch.testing.assert_close(self._merge([experts[0]] * self.num_experts, origin), experts[0])
+
+    def test_the_order_of_the_experts_is_irrelevant(self) -> None:
+        import pytest
+
+        if not self.is_symmetric:
+            pytest.skip("this rule treats its experts differently")
+        for experts, origin in self._examples():
+            draws = draws_for(experts)
+            turned = merged(self._pipe(self.rule, self.num_experts), experts[::-1], origin, draws[::-1])
+            torch.testing.assert_close(turned, self._merge(experts, origin))
+
+    def test_one_expert_alone_comes_out_bit_by_bit(self) -> None:
+        import pytest
+
+        if self.lone is None:
+            pytest.skip("this method needs several experts")
+        canonical = canonical_pipe(self._pipe(self.lone, 1), 1, has_origin=True)
+        for (expert, *_), origin in self._examples():
+            assert torch.equal(merged(canonical, [expert], origin), expert)
+
+    def test_twice_as_far_from_zero_goes_twice_as_far(self) -> None:
+        for experts, origin in self._examples():
+            zero = torch.zeros_like(origin)
+            doubled = self._merge([2 * expert for expert in experts], zero)
+            torch.testing.assert_close(doubled, 2 * self._merge(experts, zero))
+
+    def test_half_precision_is_read_as_the_numbers_it_stands_for(self) -> None:
+        for experts, origin in self._examples():
+            halves, half = [expert.bfloat16() for expert in experts], origin.bfloat16()
+            result = self._merge(halves, half)
+            assert result.dtype == torch.float32
+            assert torch.equal(result, self._merge([each.float() for each in halves], half.float()))
+
+    def test_models_are_left_as_they_were(self) -> None:
+        for experts, origin in self._examples():
+            before = [tensor.clone() for tensor in (*experts, origin)]
+            self._merge(experts, origin)
+            assert all(map(torch.equal, (*experts, origin), before))
+
+    def _unmoved(self, origin: torch.Tensor) -> torch.Tensor:
+        """What comes out when every expert is the base: the base, unless the rule's weights say otherwise."""
+        return origin
+
+    def _merge(self, experts: Tensors, origin: torch.Tensor) -> torch.Tensor:
+        return merged(self._pipe(self.rule, len(experts)), experts, origin)
+
+    def _pipe(self, rule: dict[str, Any], num_experts: int) -> tuple[StageValue, ...]:
+        blend = parse(Blend, {"origin": "o", "experts": ["e"] * num_experts, "rules": [rule]}, "rule")
+        preset = blend.rules[0]
+        return preset.pipe if isinstance(preset.pipe, tuple) else preset.pipe(num_experts)
+
+    def _examples(self) -> list[tuple[list[torch.Tensor], torch.Tensor]]:
+        """Experts and their base, in several shapes."""
+        generator = torch.Generator().manual_seed(7)
+        return [
+            (
+                [torch.randn(shape, generator=generator) for _ in range(self.num_experts)],
+                torch.randn(shape, generator=generator),
+            )
+            for shape in _SHAPES
+        ]
+
+
+def draws_for(experts: Tensors, seed: int = 0) -> list[Draw]:
+    """One address of random numbers per expert."""
+    return [Draw(seed, f"expert {index}", "tensor") for index in range(len(experts))]
+
+
+def merged(
+    pipe: Sequence[StageValue], experts: Tensors, origin: torch.Tensor | None, draws: Sequence[Draw] | None = None
+) -> torch.Tensor:
+    """What a pipe, canonical or not, makes of one tensor of every expert."""
+    return run_pipe(Parts.of(pipe, len(experts)), experts, origin, draws or draws_for(experts))
+
+
+def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:
+    """Any valid pipe, with a liking for the numbers at which stages become neutral."""
+    stages: list[dict[str, Any]] = []
+    if rng.random() < 0.3:
+        stages.append({"origin": rng.choice(["base", "zero"])})
+    for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
+        stages.append(_random_gate(rng, num_experts))
+    if rng.random() < 0.5:
+        stages.append({"restore": rng.choice(["none", "inverse", "l1"])})
+    if rng.random() < 0.5:
+        stages.append({"vote": rng.choice(["none", "sign"]), "tally": rng.choice(["weighted", "plain"])})
+    if rng.random() < 0.8:
+        stages.append({"weigh": [_random_factor(rng) for _ in range(num_experts)]})
+    if rng.random() < 0.9:
+        sphere = num_experts == 2 and rng.random() < 0.3
+        t = rng.choice([0.0, 1.0, 0.5, round(rng.random(), 3)])
+        stages.append({"reduce": "sphere", "t": t} if sphere else {"reduce": rng.choice(["sum", "mean"])})
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        stages.append({"post": "scale", "by": _random_factor(rng)})
+    return tuple(map(parse_stage, stages))
+
+
+def random_recipe(rng: random.Random) -> Recipe:
+    """Any valid recipe of a few models and blends."""
+    models = {f"model {index}": {"path": f"zoo/{index}"} for index in range(rng.randint(1, 4))}
+    known, blends = list(models), dict[str, dict[str, Any]]()
+    for index in range(rng.randint(1, 3)):
+        blends[f"blend {index}"] = _random_blend(rng, known)
+        known.append(f"blend {index}")
+    tree: dict[str, Any] = {"models": models, "blends": blends}
+    if rng.random() < 0.5:
+        tree["dtype"] = rng.choice(["float32", "bfloat16", "float16"])
+    if rng.random() < 0.3:
+        tree["tokenizer"] = {"from": rng.choice(list(models))}
+    return parse(Recipe, tree, "random")
+
+
+def _random_blend(rng: random.Random, known: Sequence[str]) -> dict[str, Any]:
+    experts = [rng.choice(known) for _ in range(rng.randint(1, 3))]
+    blend: dict[str, Any] = {"experts": experts, "seed": rng.choice([0, 1, 7])}
+    if rng.random() < 0.7:
+        blend["origin"] = rng.choice(known)
+    if rng.random() < 0.4:
+        return blend | {"pipe": random_pipe(rng, len(experts))}
+    rules = [_random_rule(rng, len(experts)) for _ in range(rng.randint(1, 3))]
+    for rule in rules[:-1]:
+        rule["where"] = _random_where(rng)
+    return blend | {"rules": rules}
+
+
+def _random_rule(rng: random.Random, num_experts: int) -> dict[str, Any]:
+    where = {"where": _random_where(rng)} if rng.random() < 0.5 else {}
+    weights = {"weights": [_random_factor(rng) for _ in range(num_experts)]} if rng.random() < 0.7 else {}
+    density = {"density": rng.choice([1.0, round(rng.uniform(0.05, 1.0), 3)])}
+    rules: list[dict[str, Any]] = [
+        {"pipe": random_pipe(rng, num_experts)},
+        {"use": "linear", **weights},
+        {"use": "task_arithmetic", "scale": _random_factor(rng), **weights},
+        {"use": "ties", "scale": _random_factor(rng), **density, **weights},
+        {"use": "dare_linear", "restore": rng.choice(["inverse", "l1"]), **density, **weights},
+        {"use": "dare_ties", **density, **weights},
+    ]
+    if num_experts == 2:
+        rules.append({"use": "slerp", "t": round(rng.random(), 3)})
+    return rng.choice(rules) | where
+
+
+def _random_where(rng: random.Random) -> dict[str, Any]:
+    first = rng.randint(0, 5)
+    where: dict[str, Any] = {"layers": [first, first + rng.randint(0, 3)]}
+    if rng.random() < 0.5:
+        where["roles"] = rng.sample(_ROLES, rng.randint(1, 3))
+    if rng.random() < 0.2:
+        where["names"] = rng.sample(["*.weight", "model.*", "*q_proj*"], rng.randint(1, 2))
+    return where
+
+
+def _random_gate(rng: random.Random, num_experts: int) -> dict[str, Any]:
+    one = [1.0, 0.5, 0.1, round(rng.uniform(0.05, 1.0), 3)]
+    each = [rng.choice(one) for _ in range(num_experts)]
+    return {"gate": rng.choice(["none", "top", "bernoulli"]), "density": rng.choice([each[0], each])}
+
+
+def _random_factor(rng: random.Random) -> float:
+    return rng.choice([0.0, 1.0, 0.5, -1.0, -0.5, 1 / 3, 2.0, round(rng.uniform(-1.5, 1.5), 3), rng.uniform(0.1, 1.5)])

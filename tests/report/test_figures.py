@@ -1,0 +1,239 @@
+"""Figures: what they say, from the text that is in them."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymoo.indicators.hv import HV
+
+from evomerge.recipe import Recipe
+from evomerge.report.figures import Picture
+from evomerge.report.figures.belief import belief
+from evomerge.report.figures.front import front, title, unbeaten
+from evomerge.report.figures.parallel import parallel
+from evomerge.report.figures.progress import hypervolumes, progress, reference_point
+from evomerge.report.figures.ranking import ranking
+from evomerge.report.figures.weights import parts, weights
+from evomerge.runs.results import Results
+
+
+def words(picture: Picture | None) -> list[str]:
+    """The texts in a drawing."""
+    assert picture is not None
+    return [element.text or "" for element in ET.fromstring(picture.svg).iter() if element.tag.endswith("}text")]
+
+
+@pytest.mark.parametrize(
+    ("objectives", "figures"),
+    [
+        ("one", ["ranking", "progress", "belief", "weights"]),
+        ("two", ["ranking", "front", "progress", "belief", "weights"]),
+        ("three", ["ranking", "parallel", "progress", "belief", "weights"]),
+    ],
+)
+def test_which_figures_there_are_depends_on_the_objectives(
+    told: Callable[[str], Any], objectives: str, figures: list[str]
+) -> None:
+    _, page = told(objectives)
+    identifiers = [value for name, value in page.attributes if name == "id" and value.startswith("figure-")]
+    assert [identifier.removeprefix("figure-") for identifier in identifiers] == figures
+
+
+def test_the_front_names_its_axes_its_models_and_its_markers(told: Callable[[str], Any]) -> None:
+    run, page = told("two")
+    found = page.texts["#figure-front"]
+    assert "maths: accuracy (higher is better)" in found
+    assert "japanese: accuracy (higher is better)" in found
+    assert {"base", "math", "ja", "code", "uniform"} <= set(found)
+    assert {"28 candidates (search items)", "the chosen merge", "references (test items)"} <= set(found)
+    assert run.results.best().name.removeprefix("candidate ") in found
+    assert "one standard error" in page.text("#figure-front")
+
+
+def test_the_front_says_how_many_finalists_hold_against_the_references(make_run: Callable[..., Any]) -> None:
+    strong, weak = make_run().results, make_run(skill=0.0).results
+    assert len(unbeaten(strong)) == len(strong.finalists)
+    assert title(strong) == f"No reference beats any of the {len(strong.finalists)} finalists on both objectives"
+    assert 0 <= len(unbeaten(weak)) < len(weak.finalists)
+    assert title(weak).startswith(f"No reference beats {len(unbeaten(weak))} of the {len(weak.finalists)} finalists")
+    assert title(make_run(candidates=8, only_favourite=True).results).startswith("No reference beats the")
+
+
+def test_before_the_finals_the_front_shows_candidates_only(make_run: Callable[..., Any]) -> None:
+    results = make_run(assessed=False, finished=False, lower_is_better=("form_ja",)).results
+    picture = front(results)
+    assert "japanese: accuracy (lower is better)" in words(picture)
+    assert picture is not None
+    assert picture.title == "Scores of 14 candidates on both objectives"
+    assert "front members" not in picture.caption
+    assert belief(results) is ranking(results) is weights(results) is None
+
+
+def test_parallel_coordinates_show_every_objectives_range(told: Callable[[str], Any]) -> None:
+    run, page = told("three")
+    results: Results = run.results
+    found = page.texts["#figure-parallel"]
+    assert {"maths", "japanese", "code", "accuracy", "higher is better"} <= set(found)
+    losses = [results.fitness.objectives.losses(one.estimates["test"]) for one in results.contenders.values()]
+    losses += [candidate.losses for candidate in results.scored]
+    for column in np.array(losses).T:
+        assert f"{1 - column.min():.3f}" in found
+        assert f"{1 - column.max():.3f}" in found
+    assert {"uniform", "base", "math", "ja"} <= set(found)
+
+
+def test_parallel_coordinates_of_a_running_search(make_run: Callable[..., Any]) -> None:
+    picture = parallel(make_run(objectives=3, candidates=2, assessed=False, finished=False).results)
+    assert picture is not None
+    assert "chosen merge" not in picture.caption
+
+
+def test_the_ranking_is_in_order_of_the_test_score(told: Callable[[str], Any]) -> None:
+    run, page = told("one")
+    results: Results = run.results
+    found = [word for word in page.texts["#figure-ranking"] if word in results.contenders]
+    means = [results.mean_of_tasks(results.contenders[name], "test").value for name in found]
+    assert len(found) == len(results.contenders)
+    assert means == sorted(means)
+    assert "mean of the 3 tasks (higher is better), on test items" in page.texts["#figure-ranking"]
+
+
+def test_progress_tells_belief_from_truth(told: Callable[[str], Any]) -> None:
+    results: Results = told("two")[0].results
+    picture = progress(results)
+    assert picture is not None
+    assert {"candidates tried", "failed", "finalists (test items)", "the chosen merge (test items)"} <= set(
+        words(picture)
+    )
+    best = max(1 - sum(candidate.losses) / 2 for candidate in results.scored)
+    assert picture.title.endswith(f"to {best:.3f}")
+    assert "loss 1, that is score 0, on every objective" in picture.caption
+    assert "2 that failed" in picture.caption
+    assert "hypervolume" in words(picture)
+    assert "hypervolume" not in words(progress(told("one")[0].results))
+
+
+def test_a_search_that_did_not_improve_says_so(make_run: Callable[..., Any]) -> None:
+    picture = progress(make_run(candidates=1, assessed=False, finished=False).results)
+    assert picture is not None
+    assert picture.title.startswith("No candidate of 1 improved on the first")
+
+
+def test_the_worst_corner_moves_out_where_losses_exceed_one(make_run: Callable[..., Any]) -> None:
+    results = make_run(lower_is_better=("form_ja",), candidates=10, splits=("test",)).results
+    worst = max(candidate.losses[1] for candidate in results.scored)
+    assert worst > 1
+    assert reference_point(results) == (1.0, worst)
+    picture = progress(results)
+    assert picture is not None
+    assert f"the larger of loss 1 and the worst seen: maths 1, japanese {worst:.3g}" in picture.caption
+    assert "lower is better" in " ".join(words(picture))
+
+
+losses = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12)
+
+
+@given(losses)
+def test_hypervolumes_are_those_of_every_beginning(sequence: list[tuple[float, ...]]) -> None:
+    measure = HV(ref_point=np.ones(3))
+    volumes = hypervolumes(sequence, (1.0, 1.0, 1.0))
+    expected = [float(measure(np.array(sequence[: end + 1]))) for end in range(len(sequence))]
+    assert volumes == pytest.approx(expected, abs=1e-12)
+
+
+def test_belief_follows_every_finalist_over_the_splits(told: Callable[[str], Any]) -> None:
+    run, page = told("two")
+    results: Results = run.results
+    found = page.texts["#figure-belief"]
+    assert {one.name.removeprefix("candidate ") for one in results.finalists} <= set(found)
+    assert {"search items (120)", "selection items (120)", "test items (120)"} <= set(found)
+    means = [
+        np.mean([1 - results.mean_loss(finalist, split) for finalist in results.finalists])
+        for split in ("search", "test")
+    ]
+    assert f"({means[0]:.3f} to {means[1]:.3f})" in page.text("#figure-belief")
+    assert "the strongest reference," in page.text("#figure-belief")
+
+
+def test_belief_needs_two_splits(make_run: Callable[..., Any]) -> None:
+    results = make_run(candidates=8, splits=("selection", "test"), only_favourite=True).results
+    picture = belief(results)
+    assert picture is not None
+    assert picture.title == "What the search believed of its finalists, and what other items say"
+    assert belief(make_run(candidates=8, splits=("test",)).results) is None
+
+
+def recipe(*rules: dict[str, Any], origin: str | None = "base", **more: Any) -> Recipe:
+    mix: dict[str, Any] = {"experts": ["math", "ja"], "rules": list(rules), "seed": 1}
+    return Recipe.model_validate(
+        {
+            "models": {name: {"path": name} for name in ("base", "math", "ja")},
+            "blends": {"mix": mix | ({"origin": origin} if origin else {}), **more},
+        }
+    )
+
+
+def test_parts_say_where_how_much_and_how() -> None:
+    gates = [{"gate": "bernoulli", "density": 0.5}, {"gate": "top", "density": [0.4, 1.0]}]
+    more_gates = [{"gate": "top", "density": 0.5}, {"gate": "bernoulli", "density": 0.5}]
+    found = parts(
+        recipe(
+            {
+                "where": {"layers": [0, 1], "roles": ["attention", "mlp"]},
+                "pipe": [*gates, {"weigh": [0.7, -0.2]}, {"reduce": "sum"}],
+            },
+            {"where": {"layers": [2, 2]}, "use": "dare_ties", "weights": [0.5, 0.6], "density": 0.25},
+            {"where": {"names": ["*.bias"]}, "use": "slerp", "t": 0.3},
+            {"where": {"roles": ["norm"]}, "use": "ties", "scale": 1.5},
+            {"where": {"roles": ["mlp"]}, "pipe": [*more_gates, {"restore": "l1"}, {"reduce": "sum"}]},
+            {"use": "dare_linear"},
+        )
+    )
+    assert [part.name for part in found] == [
+        "layers 0–1 · attention + mlp", "layer 2", "*.bias", "norm", "mlp", "all other tensors",
+    ]  # fmt: skip
+    assert found[0].weights == {"math": 0.7, "ja": -0.2}
+    assert found[0].densities == {"math": 0.4, "ja": 0.5}
+    assert found[4].densities == {"math": 0.25, "ja": 0.25}
+    assert found[2].weights == pytest.approx({"math": 0.7, "ja": 0.3})
+    assert [part.method for part in found] == [
+        "random changes, largest changes, sum",
+        "random changes, rescaled by 1/density, sign vote, sum",
+        "whole weights, spherical",
+        "largest changes, sign vote, mean, × 1.5",
+        "largest changes, random changes, rescaled to full norm, sum",
+        "random changes, rescaled by 1/density, sum",
+    ]
+
+
+def test_parts_of_several_blends_are_told_apart() -> None:
+    more = {"last": {"origin": "base", "experts": ["mix", "ja"], "pipe": [{"weigh": [1.0, 0.5]}, {"reduce": "sum"}]}}
+    assert [part.name for part in parts(recipe({"use": "linear"}, **more))] == [
+        "mix: all tensors",
+        "last: all tensors",
+    ]
+
+
+def test_the_recipe_picture_shows_every_weight_of_the_chosen_merge(told: Callable[[str], Any]) -> None:
+    run, page = told("two")
+    found = page.texts["#figure-weights"]
+    for part in parts(run.results.best().recipe):
+        assert part.name in found
+        assert {f"{value:.2f}" for value in (*part.weights.values(), *part.densities.values())} <= set(found)
+    assert {"math", "ja", "code", "weight of each expert", "density: share of changes kept"} <= set(found)
+    assert "Density is the share" in page.text("#figure-weights")
+
+
+def test_negative_weights_and_missing_experts_can_be_drawn(make_run: Callable[..., Any]) -> None:
+    results = make_run(candidates=8, finalists=1).results
+    more = {"last": {"origin": "base", "experts": ["mix", "ja"], "pipe": [{"weigh": [1.0, -0.5]}, {"reduce": "sum"}]}}
+    for finalist in results.finalists:
+        finalist.recipe = recipe({"use": "task_arithmetic"}, **more)
+    picture = weights(results)
+    assert "-0.50" in words(picture)
+    assert picture is not None
+    assert "Density" not in picture.caption

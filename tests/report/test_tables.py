@@ -1,0 +1,55 @@
+"""The table of finalists and references, on the terminal."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from evomerge.report import finalists_table
+from evomerge.report.tables import rows
+from evomerge.runs.results import Results
+
+
+def printed(results: Results) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(finalists_table(results))
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_finalists_come_before_references_and_the_chosen_one_first(make_run: Callable[..., Any]) -> None:
+    results = make_run().results
+    found = rows(results)
+    kinds = [row.contender.kind for row in found]
+    assert kinds == ["finalist"] * len(results.finalists) + ["reference"] * len(results.references)
+    assert found[0].contender is results.best()
+    assert [row.is_best for row in found] == [True] + [False] * (len(found) - 1)
+    assert {row.contender.name for row in found if row.on_front} == {one.name for one in results.front()}
+    assert [row.mark for row in found if row.is_best or not row.on_front][:2] == ["★", ""]
+
+
+def test_scores_stand_in_the_table_as_the_log_has_them(make_run: Callable[..., Any]) -> None:
+    results = make_run().results
+    lines = printed(results).splitlines()
+    for contender in results.contenders.values():
+        line = next(line for line in lines if f" {contender.name} " in line)
+        for estimate in contender.estimates["test"].values():
+            assert f"{estimate.value:.3f} ± {estimate.stderr:.3f}" in line
+        for split in ("search", "selection", "test"):
+            assert f"{results.mean_of_tasks(contender, split).value:.3f}" in line
+    assert "math_ja" in "".join(lines), "tasks that no objective names are shown, too"
+
+
+def test_what_was_not_scored_is_a_dash(make_run: Callable[..., Any]) -> None:
+    results = make_run(splits=("search", "selection"), finished=False).results
+    (line,) = [line for line in printed(results).splitlines() if " uniform " in line]
+    assert line.count("–") == len(results.fitness.spec.tasks) + 1
+    assert all(row.means["test"] is None for row in rows(results))
+    unscored = make_run(splits=(), assessed=False).results
+    assert "No finalist has been scored yet" in printed(unscored)
+
+
+def test_names_are_no_markup(make_run: Callable[..., Any]) -> None:
+    text = printed(make_run(names={"math": "[bold]math[/bold]"}, candidates=10).results)
+    assert "[bold]math[/bold]" in text
