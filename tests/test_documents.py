@@ -59,7 +59,10 @@ def problems(tree: Tree) -> list[str]:
         ({"parts": [{"name": "a", "size": float("inf")}]}, "whole.yaml: parts[0].size: .inf is not a finite number."),
         ({"parts": [{"name": "a", "count": 1.5}]}, "whole.yaml: parts[0].count: 1.5 is not a whole number."),
         ({"parts": [{"name": "a", "count": "x"}]}, "whole.yaml: parts[0].count: x is not a whole number."),
-        ({"parts": [{"name": "a", "nmae": 1}]}, 'whole.yaml: parts[0]: "nmae" is not a known key. Did you mean "name"?'),
+        (
+            {"parts": [{"name": "a", "nmae": 1}]},
+            'whole.yaml: parts[0]: "nmae" is not a known key. Did you mean "name"?',
+        ),
     ],
 )
 def test_a_fault_is_one_clear_line(change: dict[str, Tree], message: str) -> None:
@@ -175,12 +178,12 @@ def test_yaml_is_read_as_plain_data(tree: Tree, tmp_path_factory: pytest.TempPat
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no such file. Check the path.$"):
+    with pytest.raises(ConfigError, match=r"there is no such file\. Check the path\.$"):
         read_yaml(tmp_path / "none.yaml")
 
 
 def test_an_unreadable_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: .*Is a directory"):
+    with pytest.raises(ConfigError, match=r"cannot be read: .*Is a directory"):
         read_yaml(tmp_path)
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ConfigError, match="cannot be read: 'utf-8' codec"):

@@ -51,40 +51,41 @@ def write_report(folder: Path, results: Results, settings: Settings, identity: M
 
 def page(folder: Path, results: Results, settings: Settings, identity: Mapping[str, Any]) -> str:
     """The text of the page. Whatever comes from the run is escaped."""
-    best = chosen(results)
     rows = tables.rows(results)
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            version=__version__,
-            run=folder.absolute().name,
-            status=summary.status(results, settings.candidates),
-            missing=summary.missing(results),
-            verdict=verdict(results),
-            facts=summary.facts(results, settings.candidates),
-            num_candidates=len(results.candidates),
-            pictures=pictures(results),
-            splits=SPLITS,
-            rows=rows,
-            note=tables.note(results),
-            recipes=[_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
-            fitness=results.fitness,
-            models=_models(settings, identity),
-            tasks=_tasks(results),
-            setup=_setup(results, settings),
-            settings=yaml.safe_dump(tree_of(settings), sort_keys=False, width=100, allow_unicode=True),
-            failures=summary.failures(results),
-            finished=results.finished is not None,
-            commands={
-                "resume": commands.resume(folder, 2 * settings.candidates if results.finished else None),
-                "export": commands.export(folder),
-                "lm_eval": commands.lm_eval(folder, results.fitness, best.recipe, settings) if best else None,
-            },
-            items_file=commands.ITEMS_FILE,
-            several_folders=len(results.fitness.spec.include) > 1,
-        )
-    )
+    told = {
+        "version": __version__,
+        "run": folder.absolute().name,
+        "status": summary.status(results, settings.candidates),
+        "missing": summary.missing(results),
+        "verdict": verdict(results),
+        "facts": summary.facts(results, settings.candidates),
+        "num_candidates": len(results.candidates),
+        "pictures": pictures(results),
+        "splits": SPLITS,
+        "rows": rows,
+        "note": tables.note(results),
+        "recipes": [_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
+        "fitness": results.fitness,
+        "models": _models(settings, identity),
+        "tasks": _tasks(results),
+        "setup": _setup(results, settings),
+        "settings": yaml.safe_dump(tree_of(settings), sort_keys=False, width=100, allow_unicode=True),
+        "failures": summary.failures(results),
+        "finished": results.finished is not None,
+        "commands": _commands(folder, results, settings),
+        "items_file": commands.ITEMS_FILE,
+        "several_folders": len(results.fitness.spec.include) > 1,
+    }
+    return _environment().get_template("page.html").render(told)
+
+
+def _commands(folder: Path, results: Results, settings: Settings) -> dict[str, str | None]:
+    best = chosen(results)
+    return {
+        "resume": commands.resume(folder, 2 * settings.candidates if results.finished else None),
+        "export": commands.export(folder),
+        "lm_eval": commands.lm_eval(folder, results.fitness, best.recipe, settings) if best else None,
+    }
 
 
 def _environment() -> Environment:
@@ -116,14 +117,12 @@ def _models(settings: Settings, identity: Mapping[str, Any]) -> list[dict[str, s
 
 
 def _tasks(results: Results) -> list[dict[str, Any]]:
-    members = results.fitness.objectives.members
+    named: dict[str, list[str]] = {label: [] for label in results.fitness.spec.tasks}
+    for objective, labels in results.fitness.objectives.members.items():
+        for label in labels:
+            named[label].append(objective)
     return [
-        {
-            "label": label,
-            "entry": entry,
-            "objectives": ", ".join(name for name, labels in members.items() if label in labels)
-            or "none: finalists only",
-        }
+        {"label": label, "entry": entry, "objectives": ", ".join(named[label]) or "none: finalists only"}
         for label, entry in results.fitness.spec.tasks.items()
     ]
 

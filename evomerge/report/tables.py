@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rich import box
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from evomerge.fitness import Estimate
 from evomerge.fitness.items import SPLITS
-from evomerge.report.verdict import chosen, shown
+from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import of_tasks
 from evomerge.runs.results import Contender, Results
 
@@ -51,23 +52,29 @@ def rows(results: Results) -> list[Row]:
 
 
 def finalists_table(results: Results) -> Table:
-    """The table for the terminal."""
-    headings = (*of_tasks(results.fitness).directions, *(f"mean, {split}" for split in SPLITS))
-    table = Table(
-        box=box.SIMPLE_HEAD, title=title(results), caption=note(results), caption_justify="left", padding=(0, 1)
-    )
+    """The table for the terminal; three tasks fit into 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, title=title(results), title_justify="left")
+    table.caption, table.caption_justify = note(results), "left"
     table.add_column("")
-    table.add_column("name", overflow="fold")
-    for heading in headings:
-        table.add_column(Text(heading), justify="right")
-    before: str | None = None
-    for row in rows(results):
-        if before not in (None, row.contender.kind):
-            table.add_section()
-        before = row.contender.kind
-        name = Text(row.contender.name, style="bold" if row.is_best else "")
-        table.add_row(row.mark, name, *(cell(estimate) for estimate in (*row.tasks.values(), *row.means.values())))
+    table.add_column("name", overflow="fold", min_width=min(24, max(map(len, results.contenders), default=4)))
+    for label in results.fitness.spec.tasks:
+        table.add_column(Text(label), justify="right", min_width=6)
+    for split in SPLITS:
+        table.add_column(Text(f"mean, {split}"), justify="right", min_width=max(5, len(split)))
+    for group in itertools.groupby(rows(results), key=lambda row: row.contender.kind):
+        for row in group[1]:
+            table.add_row(*_cells(row))
+        table.add_section()
     return table
+
+
+def _cells(row: Row) -> Iterator[str | Text]:
+    yield row.mark
+    yield Text(row.contender.name, style="bold" if row.is_best else "")
+    for estimate in row.tasks.values():
+        yield f"{estimate.value:.3f} ±{estimate.stderr:.3f}" if estimate else "–"
+    for estimate in row.means.values():
+        yield f"{estimate.value:.3f}" if estimate else "–"
 
 
 def title(results: Results) -> str:
@@ -83,11 +90,6 @@ def note(results: Results) -> str:
     )
 
 
-def cell(estimate: Estimate | None) -> str:
-    """A score as it stands in a table."""
-    return shown(estimate) if estimate else "–"
-
-
 def _row(results: Results, contender: Contender) -> Row:
     yardstick = of_tasks(results.fitness)
     scored = {split: contender.estimates[split] for split in SPLITS if contender.complete(split)}
@@ -95,7 +97,7 @@ def _row(results: Results, contender: Contender) -> Row:
         contender,
         {label: scored.get("test", {}).get(label) for label in yardstick.directions},
         {split: yardstick.mean(scored[split]) if split in scored else None for split in SPLITS},
-        on_front=any(member is contender for member in results.front()),
+        on_front=contender in results.front(),
         is_best=contender is chosen(results),
     )
 

@@ -66,6 +66,11 @@ def of_objectives(fitness: Fitness) -> Yardstick:
     return _yardstick(dict(fitness.objectives.higher_is_better), "objective")
 
 
+def mean_of_objectives(fitness: Fitness, estimates: Mapping[str, Estimate]) -> Estimate:
+    """The mean of the objectives, from task scores of one split."""
+    return of_objectives(fitness).mean(fitness.objectives.values(estimates))
+
+
 def directions_of_tasks(fitness: Fitness) -> dict[str, bool]:
     """Whether higher is better, by task. A task that no objective names is taken to point the way the objectives do."""
     objectives = fitness.objectives

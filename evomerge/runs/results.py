@@ -48,7 +48,7 @@ class Candidate:
     told_s: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Contender:
     """A finalist or a reference, with its task scores on every split it was scored on.
 

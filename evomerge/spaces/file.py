@@ -71,9 +71,7 @@ class SpaceFile(Value):
     @pydantic.model_validator(mode="after")
     def _groups_act(self) -> Self:
         if self.groups and not any("pipe" in blend for blend in self.blends.values()):
-            raise fault(
-                '"groups" repeat the genes of a "pipe", but no blend has one. Write a pipe, or drop the groups.'
-            )
+            raise fault('"groups" repeat the genes of a "pipe", but no blend has one. Write one, or drop the groups.')
         return self
 
     def recipe_tree(self, blends: Mapping[str, Tree]) -> dict[str, Tree]:

@@ -41,9 +41,9 @@ class FloatGene:
         """The value at position `unit` of the gene, 0 at `low` and 1 at `high`; clipped to the gene."""
         unit = min(max(unit, 0.0), 1.0)
         if self.scale == "log":
-            value = self.low * math.exp(unit * math.log(self.high / self.low))
+            value = self.low ** (1 - unit) * self.high**unit
         else:
-            value = self.low + unit * (self.high - self.low)
+            value = (1 - unit) * self.low + unit * self.high
         return min(max(rounded(value), self.low), self.high)
 
     def to_unit(self, value: float) -> float:

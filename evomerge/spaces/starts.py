@@ -39,7 +39,7 @@ def start_pipes(start: Tree, num_experts: int, where: str) -> tuple[list[StageVa
     if start in ("uniform", {"use": "uniform"}):
         shares, ones = Weigh(weigh=(1.0 / num_experts,) * num_experts), Weigh(weigh=(1.0,) * num_experts)
         mean = Linear(reduce="mean")
-        return [shares, Linear(reduce="sum")], [ones, mean], [Origin(origin="zero"), ones, mean]
+        return [shares], [ones, mean], [Origin(origin="zero"), ones, mean]
     tree = {"use": start} if isinstance(start, str) else dict(start)
     if tree["use"] not in PRESETS:
         raise ConfigError.at(where, f'"{tree["use"]}" is no preset. {suggestion(tree["use"], [*PRESETS, "uniform"])}')

@@ -102,6 +102,13 @@ def test_the_ranking_is_in_order_of_the_test_score(told: Callable[[str], Any]) -
     assert "mean of the 3 tasks (higher is better), on test items" in page.texts["#figure-ranking"]
 
 
+def test_a_ranking_may_have_finalists_only(make_run: Callable[..., Any]) -> None:
+    results = make_run(only_favourite=True, candidates=8).results
+    for reference in results.references:
+        del results.contenders[reference.name]
+    assert "favourite" in words(ranking(results))
+
+
 def test_progress_tells_belief_from_truth(told: Callable[[str], Any]) -> None:
     results: Results = told("two")[0].results
     picture = progress(results)
@@ -157,6 +164,12 @@ def test_belief_follows_every_finalist_over_the_splits(told: Callable[[str], Any
     ]
     assert f"({means[0]:.3f} to {means[1]:.3f})" in page.text("#figure-belief")
     assert "the strongest reference," in page.text("#figure-belief")
+
+
+def test_belief_that_came_true_is_said_to(make_run: Callable[..., Any]) -> None:
+    picture = belief(make_run(candidates=8, only_favourite=True, skill=0.0, num_items=5, objectives=1).results)
+    assert picture is not None
+    assert picture.title == "On search and test items, the finalists score alike on average (0.000 and 0.000)"
 
 
 def test_belief_needs_two_splits(make_run: Callable[..., Any]) -> None:

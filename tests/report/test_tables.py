@@ -11,8 +11,8 @@ from evomerge.report.tables import rows
 from evomerge.runs.results import Results
 
 
-def printed(results: Results) -> str:
-    console = Console(file=io.StringIO(), width=160)
+def printed(results: Results, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(finalists_table(results))
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
@@ -35,10 +35,26 @@ def test_scores_stand_in_the_table_as_the_log_has_them(make_run: Callable[..., A
     for contender in results.contenders.values():
         line = next(line for line in lines if f" {contender.name} " in line)
         for estimate in contender.estimates["test"].values():
-            assert f"{estimate.value:.3f} ± {estimate.stderr:.3f}" in line
+            assert f"{estimate.value:.3f} ±{estimate.stderr:.3f}" in line
         for split in ("search", "selection", "test"):
             assert f"{results.mean_of_tasks(contender, split).value:.3f}" in line
     assert "math_ja" in "".join(lines), "tasks that no objective names are shown, too"
+
+
+def test_three_tasks_fit_into_eighty_columns(make_run: Callable[..., Any]) -> None:
+    results = make_run().results
+    results.finalists[0].name = "candidate 100"
+    lines = printed(results, width=80).splitlines()
+    assert sum(" ±0." in line for line in lines) == len(results.contenders), "one line each"
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_narrow_terminals_break_no_number(make_run: Callable[..., Any]) -> None:
+    results = make_run(objectives=3).results
+    words = set(printed(results, width=64).split())
+    for contender in results.contenders.values():
+        for estimate in contender.estimates["test"].values():
+            assert {f"{estimate.value:.3f}", f"±{estimate.stderr:.3f}"} <= words
 
 
 def test_what_was_not_scored_is_a_dash(make_run: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from evomerge.report import style
 from evomerge.report.figures.picture import Picture
 from evomerge.report.labels import spread
 from evomerge.report.verdict import chosen
-from evomerge.report.yardstick import of_objectives
+from evomerge.report.yardstick import mean_of_objectives, of_objectives
 from evomerge.runs.results import Contender, Results
 
 CAPTION = (
@@ -22,8 +23,8 @@ CAPTION = (
     "falls from left to right, the more the search fitted its items rather than the skill. Numbers name "
     "candidates. The bars of the chosen merge are one standard error."
 )
-_BEST = {"color": style.BEST, "linewidth": 2.2, "marker": "*", "markersize": 12, "zorder": 5}
-_OTHER = {"color": style.FINALIST, "linewidth": 1.0, "marker": "o", "markersize": 4.5, "alpha": 0.8}
+_BEST: dict[str, Any] = {"color": style.BEST, "linewidth": 2.2, "marker": "*", "markersize": 12, "zorder": 5}
+_OTHER: dict[str, Any] = {"color": style.FINALIST, "linewidth": 1.0, "marker": "o", "markersize": 4.5, "alpha": 0.8}
 ROLES = {"search": "optimised on", "selection": "chosen on", "test": "decided nothing"}
 
 
@@ -42,17 +43,15 @@ def _title(results: Results, finalists: list[Contender]) -> str:
         return "What the search believed of its finalists, and what other items say"
     before, after = (fmean(scores[split].value for scores in both) for split in ("search", "test"))
     gain = of_objectives(results.fitness).gain(before, after)
+    if abs(gain) < 0.0005:
+        return f"On search and test items, the finalists score alike on average ({before:.3f} and {after:.3f})"
     verb = "lost" if gain < 0 else "gained"
     return f"From search to test items, the finalists {verb} {abs(gain):.3f} on average ({before:.3f} to {after:.3f})"
 
 
 def _scores(results: Results, contender: Contender) -> dict[str, Estimate]:
-    yardstick, objectives = of_objectives(results.fitness), results.fitness.objectives
-    return {
-        split: yardstick.mean(objectives.values(contender.estimates[split]))
-        for split in SPLITS
-        if contender.complete(split)
-    }
+    complete = [split for split in SPLITS if contender.complete(split)]
+    return {split: mean_of_objectives(results.fitness, contender.estimates[split]) for split in complete}
 
 
 def _difficulty(results: Results) -> str:
@@ -67,33 +66,28 @@ def _difficulty(results: Results) -> str:
 
 def _draw(figure: Figure, results: Results, finalists: list[Contender]) -> None:
     axes = figure.subplots()
-    best = chosen(results)
-    ends = []
+    fitness, best = results.fitness, chosen(results)
     for contender in finalists:
-        look = _BEST if contender is best else _OTHER
         scores = _scores(results, contender)
-        _line(axes, scores, look, bars=contender is best)
-        ends.append((contender.name, scores[max(scores, key=SPLITS.index)].value, look["color"]))
-    items = results.fitness.items
-    searched = results.fitness.spec.searched
-    ticks = [
-        f"{split} items ({sum(len(items(split)[label]) for label in searched)})\n{ROLES[split]}" for split in SPLITS
-    ]
-    axes.set_xticks(range(len(SPLITS)), ticks)
-    axes.set(xlim=(-0.25, 2.6), ylabel=of_objectives(results.fitness).axis.replace(" (", "\n("))
+        places, values = [SPLITS.index(split) for split in scores], [score.value for score in scores.values()]
+        axes.plot(places, values, **(_BEST if contender is best else _OTHER))
+        if contender is best:
+            bars = [score.stderr for score in scores.values()]
+            axes.errorbar(places, values, bars, linestyle="", color=style.BEST, elinewidth=0.8)
+    items = {split: sum(len(fitness.items(split)[label]) for label in fitness.spec.searched) for split in SPLITS}
+    axes.set_xticks(range(len(SPLITS)), [f"{split} items ({items[split]})\n{ROLES[split]}" for split in SPLITS])
+    axes.set(xlim=(-0.25, 2.6), ylabel=of_objectives(fitness).axis.replace(" (", "\n("))
     axes.grid(visible=False, axis="x")
+    _name(axes, results, finalists)
+
+
+def _name(axes: Axes, results: Results, finalists: list[Contender]) -> None:
+    """Write the names to the right of the lines' ends."""
     low, high = axes.get_ylim()
-    heights = spread([height for _, height, _ in ends], gap=0.042 * (high - low), high=high)
-    for (name, at, color), height in zip(ends, heights, strict=True):
-        axes.plot([2.06, 2.14], [at, height], color=color, linewidth=0.5, alpha=0.7)
-        axes.text(2.16, height, style.short(name), color=color, va="center", fontsize=8.5)
-
-
-def _line(axes: Axes, scores: dict[str, Estimate], look: dict[str, object], *, bars: bool) -> None:
-    axes.errorbar(
-        [SPLITS.index(split) for split in scores],
-        [score.value for score in scores.values()],
-        yerr=[score.stderr for score in scores.values()] if bars else None,
-        elinewidth=0.8,
-        **look,  # type: ignore[arg-type]  # matplotlib's own keywords
-    )
+    axes.set_ylim(low, high)  # names and their lines do not move it
+    ends = [list(_scores(results, finalist).items())[-1] for finalist in finalists]
+    heights = spread([score.value for _, score in ends], gap=0.042 * (high - low), high=high)
+    for finalist, (split, score), height in zip(finalists, ends, heights, strict=True):
+        color = style.BEST if finalist is chosen(results) else style.FINALIST
+        axes.plot([SPLITS.index(split) + 0.06, 2.14], [score.value, height], color=color, linewidth=0.5, alpha=0.7)
+        axes.text(2.16, height, style.short(finalist.name), color=color, va="center", fontsize=8.5)

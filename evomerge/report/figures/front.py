@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -68,33 +69,27 @@ def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 def _draw(figure: Figure, results: Results) -> None:
     axes = figure.subplots()
+    tested = [contender for contender in results.contenders.values() if contender.complete("test")]
+    best, members = chosen(results), [member for member in results.front() if member in tested]
+    references = [contender for contender in tested if contender.kind == "reference"]
+    others = [contender for contender in tested if contender not in (*members, *references)]
     _scatter_candidates(axes, results)
-    shown = [contender for contender in results.contenders.values() if contender.complete("test")]
-    best, members = chosen(results), results.front()
-    references = [contender for contender in shown if contender.kind == "reference"]
-    on_front = [contender for contender in shown if any(member is contender for member in members)]
-    others = [one for one in shown if one.kind == "finalist" and not any(member is one for member in on_front)]
-    _mark(
-        axes,
-        results,
-        others,
-        "finalists (test items)",
-        marker="o",
-        color=style.FINALIST,
-        markerfacecolor="white",
-        markersize=6,
-    )
-    _mark(axes, results, references, "references (test items)", marker="s", color=style.REFERENCE, markersize=5.5)
-    _mark(axes, results, on_front, "finalists on the front", marker="o", color=style.FINALIST, markersize=6.5)
-    star = [contender for contender in shown if contender is best]
-    _mark(axes, results, star, "the chosen merge", marker="*", color=style.BEST, markersize=15, zorder=5)
+    hollow = {"marker": "o", "markersize": 6, "color": style.FINALIST, "markerfacecolor": "white"}
+    _mark(axes, results, others, "finalists (test items)", hollow)
+    square = {"marker": "s", "markersize": 5.5, "color": style.REFERENCE}
+    _mark(axes, results, references, "references (test items)", square)
+    _mark(axes, results, members, "finalists on the front", {"marker": "o", "markersize": 6.5, "color": style.FINALIST})
+    star = {"marker": "*", "markersize": 15, "color": style.BEST, "zorder": 5}
+    _mark(axes, results, [contender for contender in tested if contender is best], "the chosen merge", star)
     across, up = results.fitness.objectives.names
     axes.set(xlabel=_axis(results, across), ylabel=_axis(results, up))
     figure.legend(loc="outside upper left", ncols=3, handletextpad=0.3, columnspacing=1.4)
     style.settle(figure)
-    steps = _bound(axes, results, on_front)
-    bars = [bar for contender in shown for bar in _bars(results, contender)]
-    place(axes, _labels(results, [*star, *references, *on_front], best), [*bars, *steps])
+    steps = _bound(axes, results, members)
+    bars = [bar for contender in tested for bar in _bars(results, contender)]
+    named = [one for one in tested if one is best or one in (*references, *members)]
+    named.sort(key=lambda contender: (contender is not best, contender.kind == "finalist"))
+    place(axes, [_label(results, contender) for contender in named], [*bars, *steps])
 
 
 def _scatter_candidates(axes: Axes, results: Results) -> None:
@@ -106,7 +101,7 @@ def _scatter_candidates(axes: Axes, results: Results) -> None:
     )  # fmt: skip
 
 
-def _mark(axes: Axes, results: Results, contenders: list[Contender], label: str, **look: object) -> None:
+def _mark(axes: Axes, results: Results, contenders: list[Contender], label: str, look: dict[str, Any]) -> None:
     if not contenders:
         return
     across, up = zip(*(_values(results, contender.estimates["test"]) for contender in contenders), strict=True)
@@ -116,7 +111,7 @@ def _mark(axes: Axes, results: Results, contenders: list[Contender], label: str,
         xerr=[one.stderr for one in across],
         yerr=[one.stderr for one in up],
         label=label,
-        **{"linestyle": "", "elinewidth": 0.8, "zorder": 4, **look},  # type: ignore[arg-type]  # matplotlib's own keywords
+        **{"linestyle": "", "elinewidth": 0.8, "zorder": 4, **look},
     )
 
 
@@ -141,14 +136,11 @@ def _bound(axes: Axes, results: Results, members: list[Contender]) -> list[Box]:
     return [_extent(here, after) for here, after in itertools.pairwise(line)]
 
 
-def _labels(results: Results, named: list[Contender], best: Contender | None) -> list[Label]:
-    labels: dict[str, Label] = {}
-    for contender in named:
-        across, up = _values(results, contender.estimates["test"])
-        color = style.REFERENCE if contender.kind == "reference" else style.FINALIST
-        color = style.BEST if contender is best else color
-        labels.setdefault(contender.name, Label(style.short(contender.name), across.value, up.value, color))
-    return list(labels.values())
+def _label(results: Results, contender: Contender) -> Label:
+    across, up = _values(results, contender.estimates["test"])
+    color = style.REFERENCE if contender.kind == "reference" else style.FINALIST
+    color = style.BEST if contender is chosen(results) else color
+    return Label(style.short(contender.name), across.value, up.value, color)
 
 
 def _bars(results: Results, contender: Contender) -> list[Box]:

@@ -89,5 +89,5 @@ def _look(contender: Contender, results: Results) -> dict[str, Any]:
         return {"color": style.BEST, "linewidth": 2.2, "marker": "*", "markersize": 11, "zorder": 6}
     if contender.kind == "reference":
         return {"color": style.REFERENCE, "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 4}
-    strong = any(member is contender for member in results.front())
+    strong = contender in results.front()
     return {"color": style.FINALIST, "linewidth": 1.5 if strong else 0.8, "alpha": 1.0 if strong else 0.45, "zorder": 5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,12 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pymoo.indicators.hv import HV
 
-from evomerge.fitness import Estimate
 from evomerge.report import style
 from evomerge.report.figures.picture import Picture
 from evomerge.report.verdict import chosen
-from evomerge.report.yardstick import of_objectives
-from evomerge.runs.results import Candidate, Contender, Results
+from evomerge.report.yardstick import mean_of_objectives, of_objectives
+from evomerge.runs.results import Contender, Results
 
 CAPTION = (
     "Each pale dot is a candidate, in the order in which the search tried them, with its score on the search "
@@ -38,7 +38,7 @@ def progress(results: Results) -> Picture | None:
     if not results.scored:
         return None
     several = results.fitness.num_objectives > 1
-    caption = CAPTION + (FINALISTS if _best_last(results) else "")
+    caption = CAPTION + (FINALISTS if any(one.complete("test") for one in results.finalists) else "")
     caption += (VOLUME.format(corner=_corner(results)) if several else "") + _failures(results)
     svg = style.render("progress", 5.6 if several else 3.9, lambda figure: _draw(figure, results))
     return Picture("progress", _title(results), svg, caption)
@@ -83,18 +83,16 @@ def _failures(results: Results) -> str:
     return f" Crosses on the axis: {number} that failed." if number else ""
 
 
-def _believed(results: Results) -> dict[int, Estimate]:
+def _believed(results: Results) -> dict[int, float]:
     """The mean of the objectives on the search split, by the number of every scored candidate."""
-    yardstick, objectives = of_objectives(results.fitness), results.fitness.objectives
-    return {one.number: yardstick.mean(objectives.values(one.estimates)) for one in results.scored}
+    return {one.number: mean_of_objectives(results.fitness, one.estimates).value for one in results.scored}
 
 
 def _so_far(results: Results) -> dict[int, float]:
     """The best of `_believed` up to and with every scored candidate."""
     believed = _believed(results)
-    values = np.array([estimate.value for estimate in believed.values()])
     best = np.maximum if of_objectives(results.fitness).higher_is_better else np.minimum
-    return dict(zip(believed, best.accumulate(values).tolist(), strict=True))
+    return dict(zip(believed, best.accumulate(list(believed.values())).tolist(), strict=True))
 
 
 def _title(results: Results) -> str:
@@ -108,76 +106,65 @@ def _title(results: Results) -> str:
 
 def _draw(figure: Figure, results: Results) -> None:
     several = results.fitness.num_objectives > 1
-    panels = figure.subplots(
-        2 if several else 1, 1, sharex=True, squeeze=False, height_ratios=[2.4, 1] if several else [1]
-    )
-    scores: Axes = panels[0, 0]
-    _candidates(scores, results)
-    _finalists(scores, results)
-    scores.set_ylabel(_wrapped(of_objectives(results.fitness).axis))
+    heights = [2.4, 1] if several else [1]
+    panels: list[Axes] = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[
+        :, 0
+    ].tolist()
+    _candidates(panels[0], results)
+    _finalists(panels[0], results)
+    panels[0].set_ylabel(of_objectives(results.fitness).axis.replace(" (", "\n("))
     if several:
-        volume: Axes = panels[1, 0]
         volumes = hypervolumes([one.losses for one in results.scored], reference_point(results))
-        volume.step([one.number + 1 for one in results.scored], volumes, where="post", color=style.INK, linewidth=1.3)
-        volume.set_ylabel("hypervolume\nso far")
-    last: Axes = panels[-1, 0]
-    last.set_xlabel("candidates tried")
-    last.set_xlim(0, 1.03 * len(results.candidates) + 1)
-    last.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(
-        *scores.get_legend_handles_labels(), loc="outside upper left", ncols=3, handletextpad=0.4, columnspacing=1.4
-    )
+        tried = [one.number + 1 for one in results.scored]
+        panels[1].step(tried, volumes, where="post", color=style.INK, linewidth=1.3)
+        panels[1].set_ylabel("hypervolume\nso far")
+    panels[-1].set_xlabel("candidates tried")
+    panels[-1].set_xlim(0, 1.03 * len(results.candidates) + 1)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(loc="outside upper left", ncols=3, handletextpad=0.4, columnspacing=1.4)
 
 
 def _candidates(axes: Axes, results: Results) -> None:
     believed, best = _believed(results), _so_far(results)
-    axes.plot(
-        [number + 1 for number in believed], [one.value for one in believed.values()], linestyle="", marker="o",
-        markersize=3.2, markeredgewidth=0, color=style.CANDIDATE, alpha=0.75, label="candidates (search items)",
-    )  # fmt: skip
-    axes.step(
-        [number + 1 for number in best], list(best.values()), where="post", color=style.INK, linewidth=1.3,
-        label="best so far (search items)",
-    )  # fmt: skip
+    tried = [number + 1 for number in believed]
+    dots: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 3.2, "markeredgewidth": 0, "alpha": 0.75}
+    axes.plot(tried, list(believed.values()), color=style.CANDIDATE, label="candidates (search items)", **dots)
+    label = "best so far (search items)"
+    axes.step(tried, list(best.values()), where="post", color=style.INK, linewidth=1.3, label=label)
     failed = [candidate.number + 1 for candidate in results.candidates if candidate.failure is not None]
     if failed:
+        foot, on_axis = [0.0] * len(failed), axes.get_xaxis_transform()
         axes.plot(
-            failed, [0.0] * len(failed), "x", color=style.REFERENCE, markersize=5, clip_on=False, label="failed",
-            transform=axes.get_xaxis_transform(),
-        )  # fmt: skip
+            failed, foot, "x", transform=on_axis, clip_on=False, color=style.REFERENCE, markersize=5, label="failed"
+        )
 
 
 def _finalists(axes: Axes, results: Results) -> None:
-    yardstick, objectives = of_objectives(results.fitness), results.fitness.objectives
-    first = {candidate.digest: candidate for candidate in reversed(results.scored)}
-    for contender in _best_last(results):
-        true = yardstick.mean(objectives.values(contender.estimates["test"]))
-        at, believed = _where(contender, first.get(contender.digest), results)
-        is_best = contender is chosen(results)
-        color, marker, size = (style.BEST, "*", 13) if is_best else (style.FINALIST, "o", 5.5)
-        if believed is not None:
-            axes.plot([at, at], [believed, true.value], color=color, linewidth=0.9, zorder=3)
-        label = "the chosen merge (test items)" if is_best else "finalists (test items)"
-        known = axes.get_legend_handles_labels()[1]
-        axes.errorbar(
-            at, true.value, marker=marker, markersize=size, color=color, zorder=5 if is_best else 4, linestyle="",
-            label=label if label not in known else None,
-        )  # fmt: skip
+    best, tested = chosen(results), [finalist for finalist in results.finalists if finalist.complete("test")]
+    others, stars = [one for one in tested if one is not best], [one for one in tested if one is best]
+    round_ = {"marker": "o", "markersize": 5.5, "color": style.FINALIST, "zorder": 4}
+    _hang(axes, results, others, "finalists (test items)", round_)
+    star = {"marker": "*", "markersize": 13, "color": style.BEST, "zorder": 5}
+    _hang(axes, results, stars, "the chosen merge (test items)", star)
 
 
-def _where(contender: Contender, candidate: Candidate | None, results: Results) -> tuple[int, float | None]:
-    """The place of a finalist, and what the search believed of it; one that was no candidate stands at the end."""
-    yardstick, objectives = of_objectives(results.fitness), results.fitness.objectives
-    if candidate is not None:
-        return candidate.number + 1, yardstick.mean(objectives.values(candidate.estimates)).value
-    seen = contender.estimates["search"] if contender.complete("search") else None
-    return len(results.candidates) + 1, yardstick.mean(objectives.values(seen)).value if seen else None
+def _hang(axes: Axes, results: Results, finalists: list[Contender], label: str, look: dict[str, Any]) -> None:
+    """Mark test scores, each on a line from what the search believed."""
+    if not finalists:
+        return
+    places = [_place(finalist, results) for finalist in finalists]
+    true = [mean_of_objectives(results.fitness, finalist.estimates["test"]).value for finalist in finalists]
+    believed = [
+        mean_of_objectives(
+            results.fitness, finalist.estimates["search" if finalist.complete("search") else "test"]
+        ).value
+        for finalist in finalists
+    ]
+    axes.vlines(places, believed, true, color=look["color"], linewidth=0.9, zorder=3)
+    axes.plot(places, true, linestyle="", label=label, **look)
 
 
-def _best_last(results: Results) -> list[Contender]:
-    on_test = [finalist for finalist in results.finalists if finalist.complete("test")]
-    return sorted(on_test, key=lambda finalist: finalist is chosen(results))
-
-
-def _wrapped(text: str) -> str:
-    return text.replace(" (", "\n(")
+def _place(finalist: Contender, results: Results) -> int:
+    """When a finalist was tried; one that was no candidate stands at the end."""
+    tried = (candidate.number for candidate in results.scored if candidate.digest == finalist.digest)
+    return next(tried, len(results.candidates)) + 1

@@ -1,0 +1,114 @@
+"""Which models can be merged, and why others cannot."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from evomerge.checkpoints import Checkpoint, check_mergeable
+from evomerge.errors import ConfigError
+
+Make = Callable[..., Path]
+TENSORS = {"w": torch.ones(2, 3), "v": torch.ones(4)}
+CONFIG = {"model_type": "llama", "num_attention_heads": 4}
+
+
+def problems(*folders: Path) -> list[str]:
+    checkpoints = {folder.name: Checkpoint(folder) for folder in folders}
+    try:
+        check_mergeable(checkpoints, "s.yaml")
+    except ConfigError as error:
+        return [str(problem).removeprefix("s.yaml: models.") for problem in error.problems]
+    return []
+
+
+def test_fine_tunes_of_one_ancestor(make: Make) -> None:
+    other = {name: tensor * 2 for name, tensor in TENSORS.items()}
+    assert problems(make("a", TENSORS, CONFIG), make("b", other, CONFIG), make("c", TENSORS, CONFIG, shards=2)) == []
+
+
+def test_one_model_alone(make: Make) -> None:
+    assert problems(make("a", TENSORS)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "gpt2"}, "model_type is gpt2, not llama"),
+        ({"num_attention_heads": 2}, "num_attention_heads is 2, not 4"),
+        ({"num_key_value_heads": 1}, "num_key_value_heads is 1, not 2"),
+        ({"head_dim": 8, "model_type": "x"}, "model_type is x, not llama; head_dim is 8, not 4"),
+    ],
+)
+def test_other_meanings_of_the_same_shapes(make: Make, change: dict[str, Any], message: str) -> None:
+    full = CONFIG | {"num_key_value_heads": 2, "head_dim": 4}
+    assert problems(make("a", TENSORS, full), make("b", TENSORS, full | change)) == [
+        f"b: is built differently from a: {message}. Merge fine-tunes of one ancestor."
+    ]
+
+
+@pytest.mark.parametrize("key", ["num_key_value_heads", "head_dim"])
+def test_a_key_that_older_versions_left_out_is_no_difference(make: Make, key: str) -> None:
+    assert problems(make("a", TENSORS, CONFIG), make("b", TENSORS, CONFIG | {key: 4})) == []
+    assert problems(make("c", TENSORS, CONFIG | {key: 4}), make("d", TENSORS, CONFIG)) == []
+
+
+def test_other_shapes(make: Make) -> None:
+    other = TENSORS | {"w": torch.ones(2, 4)}
+    assert problems(make("a", TENSORS), make("b", other)) == [
+        "b: 1 tensors have other shapes than in a: w is [2, 4], not [2, 3]. "
+        "Merge fine-tunes of one ancestor with one vocabulary."
+    ]
+
+
+def test_missing_and_further_tensors(make: Make) -> None:
+    assert problems(make("a", TENSORS), make("b", {"w": torch.ones(2, 3), "x": torch.ones(1)})) == [
+        "b: lacks 1 tensors of a, v among them. Merge fine-tunes of one ancestor.",
+        "b: has 1 tensors that a lacks, x among them. Merge fine-tunes of one ancestor.",
+    ]
+
+
+def test_caches_of_old_checkpoints_are_no_difference(make: Make) -> None:
+    old = TENSORS | {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
+    assert problems(make("a", TENSORS), make("b", old), make("c", TENSORS)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "counts"),
+    [
+        ({"a": 0, "b": 1}, {"a": 0, "b": 1, "c": 2}, "3 tokens against 2"),
+        ({"a": 0, "b": 1}, {"a": 1, "b": 0}, "2 tokens against 2"),
+        ([["a", -1.0], ["b", -2.0]], {"a": 0, "c": 1}, "2 tokens against 2"),
+    ],
+)
+def test_other_vocabularies(make: Make, one: Any, other: Any, counts: str) -> None:
+    assert problems(make("a", TENSORS, vocabulary=one), make("b", TENSORS, vocabulary=other)) == [
+        f"b: has another vocabulary than a ({counts}). "
+        "Rows of the embeddings would not mean the same tokens; use models that share a tokenizer."
+    ]
+
+
+def test_vocabularies_in_other_spellings_or_unknown(make: Make) -> None:
+    known = make("a", TENSORS, vocabulary={"a": 0, "b": 1})
+    unigram = make("b", TENSORS, vocabulary=[["a", -1.0], ["b", -2.0]])
+    assert problems(known, unigram, make("c", TENSORS)) == []
+    (unigram / "tokenizer.json").write_text("{", encoding="utf-8")
+    assert problems(known, unigram) == []
+
+
+def test_quantised_models(make: Make) -> None:
+    quantised = make("b", TENSORS, CONFIG | {"quantization_config": {"bits": 4}})
+    assert problems(make("a", TENSORS, CONFIG), quantised) == [
+        "b: is quantised, and sums of codes mean nothing. Use the model in its original precision."
+    ]
+
+
+def test_every_model_that_differs_is_told(make: Make) -> None:
+    found = problems(
+        make("a", TENSORS, CONFIG),
+        make("b", {"w": torch.ones(1)}, CONFIG),
+        make("c", TENSORS, {"model_type": "gpt2"}),
+    )
+    assert [problem.split(":")[0] for problem in found] == ["b", "b", "c"]

@@ -1,0 +1,181 @@
+"""The stages one by one, at their edges."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evomerge.merging.draws import Draw
+from evomerge.merging.stages import gates, reduce, restore, vote
+from evomerge.testing.stages import merged
+from evomerge.recipe.stages import parse_stage
+
+LISTS = st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=30)
+DENSITIES = st.floats(0.01, 1)
+
+
+class TestTop:
+    """The largest entries stay."""
+
+    @given(LISTS, DENSITIES)
+    def test_exactly_so_many_stay(self, values: list[float], density: float) -> None:
+        delta = torch.tensor(values)
+        kept = gates.top(delta, density)
+        number = max(1, int(density * len(values)))
+        assert int(kept.count_nonzero()) == min(number, int(delta.count_nonzero()))
+        assert torch.equal(kept[kept != 0], delta[kept != 0])
+        gone = delta[kept == 0].abs().max() if (kept == 0).any() else torch.tensor(0.0)
+        assert not kept.any() or gone <= kept[kept != 0].abs().min()
+
+    @given(LISTS, DENSITIES, DENSITIES)
+    def test_masks_are_nested(self, values: list[float], one: float, other: float) -> None:
+        delta = torch.tensor(values)
+        small, large = (gates.top(delta, density) for density in sorted((one, other)))
+        assert bool(((small == 0) | (small == large)).all())
+
+    def test_of_equals_the_first_stay(self) -> None:
+        assert gates.top(torch.tensor([1.0, -1, 2, 1, -1]), 0.6).tolist() == [1, -1, 2, 0, 0]
+        assert gates.top(torch.ones(2, 2), 0.5).tolist() == [[1, 1], [0, 0]]
+
+    @pytest.mark.parametrize("shape", [(), (1,), (0,), (0, 3), (1, 1)])
+    def test_tiny_tensors_stay_whole(self, shape: tuple[int, ...]) -> None:
+        delta = torch.ones(shape)
+        assert torch.equal(gates.top(delta, 0.01), delta)
+
+    def test_at_least_one_stays(self) -> None:
+        assert gates.top(torch.tensor([1.0, 3.0, 2.0]), 0.01).tolist() == [0, 3, 0]
+
+    def test_a_transposed_tensor_is_taken_in_its_own_order(self) -> None:
+        delta = torch.tensor([[1.0, 1.0], [1.0, 1.0]]).T
+        assert gates.top(delta, 0.75).tolist() == [[1, 1], [1, 0]]
+
+
+class TestBernoulli:
+    """Entries stay by chance."""
+
+    DRAW = Draw(0, "expert", "tensor")
+
+    @given(DENSITIES, DENSITIES)
+    def test_masks_are_nested(self, one: float, other: float) -> None:
+        small, large = (gates.bernoulli(torch.ones(200), density, self.DRAW) for density in sorted((one, other)))
+        assert bool((small <= large).all())
+
+    def test_the_kept_share_is_the_density(self) -> None:
+        for density in (0.1, 0.5, 0.9):
+            share = float(gates.bernoulli(torch.ones(40_000), density, self.DRAW).mean())
+            assert share == pytest.approx(density, abs=4 * math.sqrt(density * (1 - density) / 40_000))
+
+    def test_density_one_keeps_all_without_drawing(self) -> None:
+        delta = torch.ones(3)
+        assert gates.bernoulli(delta, 1.0, self.DRAW) is delta
+
+
+class TestRestore:
+    """What is given back."""
+
+    def test_what_is_all_gone_stays_gone(self) -> None:
+        assert restore.l1(torch.zeros(3), torch.ones(3)).tolist() == [0, 0, 0]
+
+    def test_l1_and_inverse(self) -> None:
+        gated, delta = torch.tensor([2.0, 0.0]), torch.tensor([2.0, -1.0])
+        assert restore.l1(gated, delta).tolist() == [3, 0]
+        assert restore.inverse(gated, 0.5).tolist() == [4, 0]
+
+
+class TestVote:
+    """Which experts may speak."""
+
+    def test_a_tie_elects_plus_and_zero_agrees_with_neither(self) -> None:
+        deltas = [torch.tensor([1.0, -1.0, 0.0, 2.0]), torch.tensor([-1.0, -1.0, 0.0, -3.0])]
+        sign = vote.elected_sign(deltas)
+        assert sign.tolist() == [1, -1, 1, -1]
+        assert [mask.tolist() for mask in vote.agreeing(deltas, sign)] == [
+            [True, True, False, False],
+            [False, True, False, True],
+        ]
+
+    def test_weights_count_in_a_weighted_tally_only(self) -> None:
+        experts = [torch.tensor([1.0]), torch.tensor([-2.0])]
+        weigh, total = parse_stage({"weigh": [3, 1]}), parse_stage({"reduce": "sum"})
+        outcomes = {
+            tally: float(merged([parse_stage({"vote": "sign", "tally": tally}), weigh, total], experts, None))
+            for tally in ("weighted", "plain")
+        }
+        assert outcomes == {"weighted": 3, "plain": -2}
+
+
+class TestMean:
+    """Division by the weights that speak."""
+
+    def test_where_nobody_speaks_the_base_stays(self) -> None:
+        total, masks = torch.tensor([0.0, 2.0]), [torch.tensor([False, True]), torch.tensor([False, True])]
+        assert reduce.divide_by_share(total, (0.5, 0.5), masks).tolist() == [0, 2]
+
+    def test_where_weights_cancel_the_sum_stays(self) -> None:
+        total, both = torch.tensor([3.0, 3.0]), torch.tensor([True, False])
+        assert reduce.divide_by_share(total, (0.1 + 0.2, -0.3), [torch.tensor([True, True]), both]).tolist() == [3, 10]
+        assert reduce.divide_by_share(total, (1.0, -1.0), []).tolist() == [3, 3]
+
+    def test_small_weights_are_weights(self) -> None:
+        total, mask = torch.tensor([3e-12]), torch.tensor([True])
+        assert float(reduce.divide_by_share(total, (1e-12,), [mask])) == pytest.approx(3)
+        assert float(reduce.divide_by_share(total, (1e-12,), [])) == pytest.approx(3)
+
+
+class TestSphere:
+    """Spherical interpolation where directions fail."""
+
+    @pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+    def test_parallel_opposite_and_zero_are_interpolated_linearly(self, t: float) -> None:
+        one = torch.tensor([1.0, 2.0])
+        for other in (3 * one, -2 * one, torch.zeros(2)):
+            torch.testing.assert_close(reduce.sphere(one, other, t), (1 - t) * one + t * other)
+            torch.testing.assert_close(reduce.sphere(other, one, 1 - t), (1 - t) * one + t * other)
+
+    def test_the_ends_are_the_experts_bit_by_bit(self) -> None:
+        one, other = torch.randn(2, 9, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(reduce.sphere(one, other, 0), one)
+        assert torch.equal(reduce.sphere(one, other, 1), other)
+
+    @given(st.floats(0.001, 0.05))
+    def test_there_is_no_jump_at_the_switch_to_linear(self, size: float) -> None:
+        one = torch.tensor([1.0, 0.0])
+        other = torch.tensor([math.cos(size * 2e-3), math.sin(size * 2e-3)])
+        torch.testing.assert_close(reduce.sphere(one, other, 0.3), 0.7 * one + 0.3 * other, rtol=0, atol=1e-6)
+
+    @given(st.floats(0, 1), st.floats(0.01, 3.13))
+    def test_unit_vectors_stay_on_the_sphere(self, t: float, angle: float) -> None:
+        one, other = torch.tensor([1.0, 0.0]), torch.tensor([math.cos(angle), math.sin(angle)])
+        moved = reduce.sphere(one, other, t)
+        assert float(moved.norm()) == pytest.approx(1, abs=1e-3)
+        assert math.atan2(float(moved[1]), float(moved[0])) == pytest.approx(t * angle, abs=1e-3)
+
+    def test_the_angle_between_close_models_survives(self) -> None:
+        """A float32 sum over many entries would make it zero or not a number."""
+        one = torch.full((100_000,), 0.1)
+        other = one + 1e-5 * torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+        halfway = reduce.sphere(one, other, 0.5)
+        torch.testing.assert_close(halfway, (one + other) / 2, rtol=1e-6, atol=0)
+
+    def test_a_vote_is_heard(self) -> None:
+        experts = [torch.tensor([1.0, 5.0]), torch.tensor([2.0, -1.0])]
+        sphere = parse_stage({"reduce": "sphere", "t": 0.5})
+        silenced = [torch.tensor([1.0, 5.0]), torch.tensor([2.0, 0.0])]
+        assert torch.equal(
+            merged([parse_stage({"vote": "sign"}), sphere], experts, None), merged([sphere], silenced, None)
+        )
+
+
+class TestWeightedSum:
+    """The one loop that most merges are."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+    def test_it_is_computed_in_float32(self, dtype: torch.dtype) -> None:
+        generator = torch.Generator().manual_seed(0)
+        tensors = [torch.randn(50, generator=generator).to(dtype) for _ in range(3)]
+        exact = sum(weight * tensor.double() for weight, tensor in zip((0.3, 0.3, 0.4), tensors, strict=True))
+        result = reduce.weighted_sum(tensors, (0.3, 0.3, 0.4))
+        assert result.dtype == torch.float32
+        torch.testing.assert_close(result.double(), exact, rtol=1e-6, atol=1e-7)
