@@ -86,4 +86,7 @@ def _jobs(field: list[Entry], fitness: Fitness) -> Iterator[tuple[Entry, str, It
 
 
 def _event(entry: Entry, split: str, items: Items, outcome: Outcome) -> Assessed:
-    return Assessed(entry.name, entry.kind, split, entry.recipe.digest, tree_of(entry.recipe), items, outcome.responses)
+    recipe = entry.recipe
+    return Assessed(
+        entry.name, entry.kind, split, recipe.digest, tree_of(recipe), items, outcome.responses, outcome.failure
+    )

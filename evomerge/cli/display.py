@@ -59,7 +59,9 @@ class Display:
             case Failed(number, reason):
                 self._failures += 1
                 self.say(f"candidate {number} failed: {reason}")
-            case Assessed():
+            case Assessed(failure=failure):
+                if failure is not None:
+                    self.say(f"{event.name} failed on the {event.split} split: {failure}")
                 self._assessments[0] += 1
                 self._advance("assessed {}/{}".format(*self._assessments))
             case Asked():

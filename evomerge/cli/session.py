@@ -12,7 +12,7 @@ from evomerge.finals import assess, entries
 from evomerge.report import finalists_table, write_report
 from evomerge.runs import Finished, RunLog, Started
 from evomerge.runs.environment import describe, save_environment
-from evomerge.runs.log import FILE_NAME, identity_of
+from evomerge.runs.log import check_free, identity_of
 from evomerge.runs.results import Results
 from evomerge.search import Search
 from evomerge.settings import Settings, save_settings
@@ -27,10 +27,7 @@ def begin(settings: Settings, run_dir: Path) -> int:
     Raises:
         ConfigError: If the settings are wrong or the folder holds a run.
     """
-    if (run_dir / FILE_NAME).exists():
-        raise ConfigError.at(
-            str(run_dir), f"holds another run. Go on with it: `evomerge resume {run_dir}`; or choose another run_dir."
-        )
+    check_free(run_dir)
     study = assemble(settings)
     with RunLog.create(run_dir) as log:
         save_settings(settings, run_dir)

@@ -86,12 +86,12 @@ def _draft_of(destination: Path) -> Iterator[Path]:
     try:
         draft.mkdir(parents=True)
         yield draft
-    except BaseException:
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        for folder in made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
+        if not destination.exists():
+            for folder in made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 def _check_room(destination: Path, num_bytes: int) -> None:
@@ -100,8 +100,12 @@ def _check_room(destination: Path, num_bytes: int) -> None:
     home = next(folder for folder in destination.absolute().parents if folder.exists())
     free = shutil.disk_usage(home).free
     if free < num_bytes + _SPARE_BYTES:
-        needed = f"{(num_bytes + _SPARE_BYTES) / 1e9:.3f} GB are needed and {free / 1e9:.3f} GB are free on its disk"
+        needed = f"{_size(num_bytes + _SPARE_BYTES)} are needed and {_size(free)} are free on its disk"
         raise ConfigError.at(str(destination), f"{needed}. Free some space or choose another destination.")
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.2f} MB"
 
 
 def _write_weights(

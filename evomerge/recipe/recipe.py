@@ -171,6 +171,12 @@ class Recipe(Value):
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        for known in ("canonical", "digest"):  # `model_copy` may change what they were computed from
+            copied.__dict__.pop(known, None)
+        return copied
+
 
 def _blend_faults(recipe: Recipe) -> list[tuple[tuple[str | int, ...], str]]:
     found: list[tuple[tuple[str | int, ...], str]] = []

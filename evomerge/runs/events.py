@@ -82,6 +82,7 @@ class Assessed:
         recipe: Plain data of the recipe.
         items: What it was asked.
         responses: Its score on every item; empty if it failed.
+        failure: Why it failed, None if it did not.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Assessed:
     recipe: Mapping[str, Any]
     items: Items
     responses: Responses
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

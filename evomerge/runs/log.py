@@ -63,10 +63,7 @@ class RunLog:
         Raises:
             ConfigError: If the folder holds a run already.
         """
-        if (folder / FILE_NAME).exists():
-            raise ConfigError.at(
-                str(folder), f"holds another run. Go on with it: `evomerge resume {folder}`; or choose another run_dir."
-            )
+        check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = _locked(folder)
         connection = _connect(folder / FILE_NAME)
@@ -153,6 +150,17 @@ class RunLog:
             answered[task] = tuple(np.frombuffer(items, "<i4").tolist())
             responses[task] = np.frombuffer(scores, "<f4")
         return found
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that holds a run.
+
+    Raises:
+        ConfigError: If it does.
+    """
+    if (folder / FILE_NAME).exists():
+        what = f"holds another run. Go on with it: `evomerge resume {folder}`; or choose another run_dir."
+        raise ConfigError.at(str(folder), what)
 
 
 def _connect(file: Path) -> sqlite3.Connection:

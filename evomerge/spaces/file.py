@@ -21,6 +21,9 @@ def _as_mapping(tree: Tree) -> Tree:
 
 ModelEntry: TypeAlias = Annotated[ModelRef, pydantic.BeforeValidator(_as_mapping)]
 
+RESERVED_NAMES = ("uniform", "favourite")
+"""Reports call the plain average of the experts and the optimiser's belief so."""
+
 
 class Groups(Value):
     """Genes exist once per group: per band of layers, and within a band per role.
@@ -59,6 +62,14 @@ class SpaceFile(Value):
     seeds: tuple[Tree, ...] = ()
     dtype: DType | None = None
     tokenizer: TokenizerPolicy | None = None
+
+    @pydantic.field_validator("models")
+    @classmethod
+    def _distinct(cls, models: dict[str, ModelRef]) -> dict[str, ModelRef]:
+        for name in RESERVED_NAMES:
+            if name in models:
+                raise fault(f'"{name}" is what reports call something else. Give the model another name.')
+        return models
 
     @pydantic.field_validator("seeds")
     @classmethod

@@ -27,6 +27,8 @@ _ROLES = ("attention", "mlp", "norm", "embedding", "head", "router", "other")
 class PresetContract(ABC):
     """Inherit this in a test class, say what the preset is and what its paper computes, and pytest checks the laws.
 
+    Where they apply, inherit `MeanContract`, `SymmetricContract` and `LoneContract` as well.
+
     Example:
         ```python
         class TestTaskArithmetic(PresetContract):
@@ -39,16 +41,10 @@ class PresetContract(ABC):
     Attributes:
         rule: The preset with its parameters, as it would stand in a recipe.
         num_experts: How many experts the rule is for.
-        lone: The rule under which one expert alone comes out as it is; None where the method needs more.
-        is_mean: Whether identical experts give that expert.
-        is_symmetric: Whether the order of the experts is irrelevant under `rule`.
     """
 
     rule: dict[str, Any]
     num_experts: int = 2
-    lone: dict[str, Any] | None = None
-    is_mean: bool = False
-    is_symmetric: bool = False
 
     @abstractmethod
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
@@ -75,33 +71,6 @@ class PresetContract(ABC):
     def test_without_task_vectors_the_base_comes_out(self) -> None:
         for _, origin in self._examples():
             torch.testing.assert_close(self._merge([origin] * self.num_experts, origin), origin)
-
-    def test_identical_experts_give_that_expert(self) -> None:
-        import pytest
-
-        if not self.is_mean:
-            pytest.skip("this method is not a mean")
-        for experts, origin in self._examples():
-            torch.testing.assert_close(self._merge([experts[0]] * self.num_experts, origin), experts[0])
-
-    def test_the_order_of_the_experts_is_irrelevant(self) -> None:
-        import pytest
-
-        if not self.is_symmetric:
-            pytest.skip("this rule treats its experts differently")
-        for experts, origin in self._examples():
-            draws = draws_for(experts)
-            turned = merged(self._pipe(self.rule, self.num_experts), experts[::-1], origin, draws[::-1])
-            torch.testing.assert_close(turned, self._merge(experts, origin))
-
-    def test_one_expert_alone_comes_out_bit_by_bit(self) -> None:
-        import pytest
-
-        if self.lone is None:
-            pytest.skip("this method needs several experts")
-        canonical = canonical_pipe(self._pipe(self.lone, 1), 1, has_origin=True)
-        for (expert, *_), origin in self._examples():
-            assert torch.equal(merged(canonical, [expert], origin), expert)
 
     def test_twice_as_far_from_zero_goes_twice_as_far(self) -> None:
         for experts, origin in self._examples():
@@ -140,6 +109,39 @@ class PresetContract(ABC):
             )
             for shape in _SHAPES
         ]
+
+
+class MeanContract(PresetContract):
+    """For presets that are means of their experts."""
+
+    def test_identical_experts_give_that_expert(self) -> None:
+        for experts, origin in self._examples():
+            torch.testing.assert_close(self._merge([experts[0]] * self.num_experts, origin), experts[0])
+
+
+class SymmetricContract(PresetContract):
+    """For presets, and rules, that treat all experts alike."""
+
+    def test_the_order_of_the_experts_is_irrelevant(self) -> None:
+        for experts, origin in self._examples():
+            pipe, draws = self._pipe(self.rule, self.num_experts), draws_for(experts)
+            turned = merged(pipe, experts[::-1], origin, draws[::-1])
+            torch.testing.assert_close(turned, merged(pipe, experts, origin, draws))
+
+
+class LoneContract(PresetContract):
+    """For presets that work with one expert.
+
+    Attributes:
+        lone: The rule under which one expert alone comes out as it is.
+    """
+
+    lone: dict[str, Any]
+
+    def test_one_expert_alone_comes_out_bit_by_bit(self) -> None:
+        canonical = canonical_pipe(self._pipe(self.lone, 1), 1, has_origin=True)
+        for (expert, *_), origin in self._examples():
+            assert torch.equal(merged(canonical, [expert], origin), expert)
 
 
 def draws_for(experts: Tensors, seed: int = 0) -> list[Draw]:

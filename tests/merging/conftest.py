@@ -8,6 +8,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from evomerge.checkpoints import Checkpoint, digest_of
@@ -29,6 +30,7 @@ def save_model(folder: Path, seed: int, **change: Any) -> None:
     model.tie_weights()
     model.to(dtype).save_pretrained(folder)
     words = Tokenizer(WordLevel({f"w{index}": index for index in range(32)}, unk_token="w2"))
+    words.pre_tokenizer = Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w2").save_pretrained(folder)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from evomerge.merging.draws import Draw
 from evomerge.recipe.presets import PRESETS
-from evomerge.testing.stages import PresetContract, Tensors
+from evomerge.testing.stages import LoneContract, MeanContract, PresetContract, SymmetricContract, Tensors
 
 
 def trimmed(delta: torch.Tensor, density: float) -> torch.Tensor:
@@ -40,31 +40,28 @@ def agreed(deltas: Tensors, weights: Sequence[float]) -> tuple[torch.Tensor, tor
     return total.view_as(deltas[0]), share.view_as(deltas[0])
 
 
-class TestLinear(PresetContract):
+class TestLinear(MeanContract, LoneContract):
     """Model soups, arXiv:2203.05482: Σ c_k W_k / Σ c_k."""
 
     rule = {"use": "linear", "weights": [0.5, 1.0]}
     lone = {"use": "linear"}
-    is_mean = True
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         return (0.5 * experts[0] + 1.0 * experts[1]) / 1.5
 
 
-class TestUniform(PresetContract):
+class TestUniform(MeanContract, SymmetricContract, LoneContract):
     """The plain average of three."""
 
     rule = {"use": "linear"}
     num_experts = 3
     lone = {"use": "linear", "weights": [0.3]}
-    is_mean = True
-    is_symmetric = True
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         return (experts[0] + experts[1] + experts[2]) / 3
 
 
-class TestTaskArithmetic(PresetContract):
+class TestTaskArithmetic(LoneContract):
     """arXiv:2212.04089: W0 + λ Σ c_k τ_k."""
 
     rule = {"use": "task_arithmetic", "weights": [0.7, -0.4], "scale": 1.5}
@@ -74,18 +71,17 @@ class TestTaskArithmetic(PresetContract):
         return origin + 1.5 * (0.7 * (experts[0] - origin) - 0.4 * (experts[1] - origin))
 
 
-class TestTaskArithmeticByDefault(PresetContract):
+class TestTaskArithmeticByDefault(SymmetricContract):
     """Half of every task vector."""
 
     rule = {"use": "task_arithmetic"}
     num_experts = 3
-    is_symmetric = True
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         return origin + sum((0.5 * (expert - origin) for expert in experts), start=torch.zeros_like(origin))
 
 
-class TestTies(PresetContract):
+class TestTies(LoneContract):
     """arXiv:2306.01708, section 4, trimmed per tensor and with weights in the vote as in mergekit."""
 
     rule = {"use": "ties", "weights": [0.5, 1.0, 0.7], "density": [0.6, 0.3, 0.9], "scale": 1.2}
@@ -98,30 +94,28 @@ class TestTies(PresetContract):
         return origin + 1.2 * total / torch.where(share == 0, 1.0, share)
 
 
-class TestTiesByDefault(PresetContract):
+class TestTiesByDefault(SymmetricContract):
     """A fifth of every task vector."""
 
     rule = {"use": "ties"}
     num_experts = 3
-    is_symmetric = True
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         total, share = agreed([trimmed(expert - origin, 0.2) for expert in experts], (1, 1, 1))
         return origin + total / torch.where(share == 0, 1.0, share)
 
 
-class TestUntrimmedTies(PresetContract):
+class TestUntrimmedTies(MeanContract):
     """Without trimming, identical experts agree everywhere."""
 
     rule = {"use": "ties", "density": 1.0, "weights": [0.2, 0.6]}
-    is_mean = True
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         total, share = agreed([expert - origin for expert in experts], (0.2, 0.6))
         return origin + total / torch.where(share == 0, 1.0, share)
 
 
-class TestDareLinear(PresetContract):
+class TestDareLinear(LoneContract):
     """arXiv:2311.03099, equation 2, then task arithmetic."""
 
     rule = {"use": "dare_linear", "weights": [0.5, 0.8], "density": [0.4, 0.7]}
@@ -133,11 +127,10 @@ class TestDareLinear(PresetContract):
         return origin + 0.5 * first + 0.8 * second
 
 
-class TestDareLinearOfMergekit(PresetContract):
+class TestDareLinearOfMergekit(SymmetricContract):
     """mergekit's `dare_linear`, which restores the L1 norm."""
 
     rule = {"use": "dare_linear", "restore": "l1"}
-    is_symmetric = True
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         merged = origin.clone()
@@ -148,7 +141,7 @@ class TestDareLinearOfMergekit(PresetContract):
         return merged
 
 
-class TestDareTies(PresetContract):
+class TestDareTies(LoneContract):
     """mergekit's `dare_ties`: a vote and a sum, without division by the weights that speak."""
 
     rule = {"use": "dare_ties", "weights": [0.5, 0.8, 1.1], "density": 0.6}
@@ -160,11 +153,10 @@ class TestDareTies(PresetContract):
         return origin + agreed(deltas, (0.5, 0.8, 1.1))[0]
 
 
-class TestSlerp(PresetContract):
+class TestSlerp(MeanContract):
     """Shoemake 1985: [sin((1−t)θ) a + sin(tθ) b] / sin θ over whole tensors."""
 
     rule = {"use": "slerp", "t": 0.3}
-    is_mean = True
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         first, second = experts
@@ -175,12 +167,10 @@ class TestSlerp(PresetContract):
         return (math.sin(0.7 * angle) * first + math.sin(0.3 * angle) * second) / math.sin(angle)
 
 
-class TestSlerpHalfway(PresetContract):
+class TestSlerpHalfway(MeanContract, SymmetricContract):
     """Halfway there is no first and second."""
 
     rule = {"use": "slerp"}
-    is_mean = True
-    is_symmetric = True
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         first, second = experts
@@ -193,5 +183,5 @@ class TestSlerpHalfway(PresetContract):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_held_to_its_formula(name: str) -> None:
-    suites = [suite for suite in globals().values() if isinstance(suite, type) and suite is not PresetContract]
-    assert name in {suite.rule["use"] for suite in suites if issubclass(suite, PresetContract)}
+    suites = [suite for suite in globals().values() if isinstance(suite, type) and issubclass(suite, PresetContract)]
+    assert name in {suite.rule["use"] for suite in suites if suite.__name__.startswith("Test")}

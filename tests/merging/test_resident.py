@@ -122,5 +122,7 @@ def test_tensors_without_a_place_in_the_model_are_told(recipe_of: MakeRecipe, zo
             (tmp_path / name / file.name).write_bytes(file.read_bytes())
         stored = load_file(zoo / name / "model.safetensors") | {"model.extra": torch.ones(1)}
         save_file(stored, tmp_path / name / "model.safetensors", {"format": "pt"})
-    with pytest.raises(EvomergeError, match=r"^LlamaForCausalLM has no tensor model\.extra, which the checkpoint holds"):
+    with pytest.raises(
+        EvomergeError, match=r"^LlamaForCausalLM has no tensor model\.extra, which the checkpoint holds"
+    ):
         ResidentModel(recipe_of(RULES[0], zoo=tmp_path), Library())

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from evomerge.merging.draws import Draw
 from evomerge.merging.stages import gates, reduce, restore, vote
-from evomerge.testing.stages import merged
 from evomerge.recipe.stages import parse_stage
+from evomerge.testing.stages import merged
 
 LISTS = st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=30)
 DENSITIES = st.floats(0.01, 1)

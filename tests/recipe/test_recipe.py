@@ -225,3 +225,11 @@ def test_recipes_with_one_digest_have_one_hash() -> None:
     other = recipe_of({"pipe": [{"weigh": [2, 2]}, {"reduce": "mean"}]})
     assert one != other
     assert (one.digest, hash(one)) == (other.digest, hash(other))
+
+
+def test_a_changed_copy_forgets_the_digest_of_its_original() -> None:
+    recipe = recipe_of({"pipe": []})
+    digest = recipe.digest
+    other = recipe.model_copy(update={"dtype": "float16"})
+    assert other.digest == recipe_of({"pipe": []}, dtype="float16").digest != digest
+    assert other.canonical.dtype == "float16"

@@ -101,6 +101,10 @@ def test_a_choice_between_a_gate_and_none_may_share_a_density() -> None:
         ({"evomerge": "recipe/1"}, ': evomerge: "recipe/1" is not allowed. Allowed: space/1.'),
         ({"models": {}}, ": models: 0 entries are too few. Give 1 or more."),
         ({"models": {"base": {"digest": "x"}}}, ': models.base: "path" is missing. Add it.'),
+        (
+            {"models": {"base": "b", "math": "m", "ja": "j", "uniform": "u"}},
+            ': models: "uniform" is what reports call something else. Give the model another name.',
+        ),
         ({"groups": {"layers": 0}}, ": groups.layers: 0: Input should be greater than or equal to 1."),
         ({"groups": {"layer": 2}}, ': groups: "layer" is not a known key. Did you mean "layers"?'),
         ({"groups": {"roles": ["mpl"]}}, ': groups.roles[0]: "mpl" is not allowed. Did you mean "mlp"?'),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evomerge.documents import Tree, parse
+from evomerge.documents import Tree, parse, shown
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.recipe import ModelRef, Recipe
 from evomerge.spaces import FloatGene, Gene, Genome, IntGene, SearchSpace, bind, parse_space
@@ -285,6 +285,15 @@ class TestSeeds:
         space = bound({"pipe": [gate, WEIGHTS]}, seeds=["task_arithmetic"])
         assert space.seeds == (("none", 0.5, 0.5, 0.5),)
 
+    def test_a_part_that_stands_fast_may_be_what_the_seed_wants(self) -> None:
+        pipe = [
+            {"gate": "top", "density": 0.2},
+            {"vote": "sign", "tally": "weighted"},
+            {"weigh": [1, {"float": [0, 2]}]},
+        ]
+        space = bound({"pipe": [*pipe, {"reduce": "mean"}]}, seeds=["ties"])
+        assert space.seeds == ((1.0,),)
+
     def test_equal_seeds_are_one(self) -> None:
         space = bound({"pipe": [WEIGHTS]}, seeds=["uniform", {"use": "task_arithmetic"}, {"use": "uniform"}])
         assert space.seeds == ((0.5, 0.5),)
@@ -317,17 +326,23 @@ class TestSeeds:
                 "its weigh stage cannot be {weigh: [0.5, 0.5]}",
             ),
             (
+                [{"post": "scale", "by": 2}, {"post": "scale", "by": {"float": [0.1, 1.5], "neutral": 1}}],
+                {"use": "task_arithmetic", "scale": 0.5},
+                "it has no stage for {weigh: [0.5, 0.5]}",
+            ),
+            ([WEIGHTS, {"post": "scale", "by": 2}], "task_arithmetic", "its post stage cannot be switched off"),
+            (
                 [{"vote": "none", "tally": {"choice": ["weighted", "plain"]}}, WEIGHTS],
                 "task_arithmetic",
                 "gene mix/vote.tally takes no part in it and has no neutral value",
             ),
         ],
     )
-    def test_a_seed_outside_the_space_says_why(self, pipe: list[Tree], start: str, reason: str) -> None:
+    def test_a_seed_outside_the_space_says_why(self, pipe: list[Tree], start: Tree, reason: str) -> None:
         with pytest.raises(ConfigError) as caught:
             bound({"pipe": pipe}, seeds=[start])
         assert str(caught.value) == (
-            f"s.yaml: seeds[0]: {start} does not lie in the space: {reason}. Drop it or widen the space."
+            f"s.yaml: seeds[0]: {shown(start)} does not lie in the space: {reason}. Drop it or widen the space."
         )
 
     def test_a_space_of_presets_has_no_seeds(self) -> None:
