@@ -94,13 +94,13 @@ FULL = ZooPlan(
         prompt_weight=0.1,
     ),
     experts={
-        # Long enough for arithmetic to be learnt from any seed's base: after 200 steps it is from some, and not from others.
+        # Long enough to learn arithmetic from any seed's base: 200 steps were enough for some seeds only.
         "math": Course({"math_en": 1.0, "calc_dg": 0.5}, 400, learning_rate=2e-3, embedding_factor=0.1),
         "ja": Course({"form_ja": 1.0, "say_ja": 0.4, "read_ja": 0.4}, 250, learning_rate=1.5e-3, embedding_factor=0.1),
         "str": Course({"rev": 1.0, "sort": 1.0}, 150, learning_rate=1.3e-3, embedding_factor=0.1),
     },
 )
-"""The zoo of the demo: two to three minutes of one core."""
+"""The zoo of the demo: some four minutes of one core."""
 
 MICRO = replace(
     FULL,
