@@ -57,6 +57,15 @@ _WANTED = {
 """What pydantic's commonest complaints mean in a person's file, which knows no tuples and no floats."""
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's plain data, with numbers such as 1e-3 read as Hydra reads them; YAML 1.1 takes them for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def read_yaml(path: Path) -> Tree:
     """Parse a YAML file into plain data.
 
@@ -65,11 +74,12 @@ def read_yaml(path: Path) -> Tree:
     """
     try:
         text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=_Loader)
         ConfigError.raise_if_any(
             Problem(f"{path}: line {line}", f'"{name}" stands twice in one mapping. Keep one of them.')
-            for name, line in _repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), set())
+            for name, line in _repeated_keys(root, set())
         )
-        return yaml.safe_load(text)
+        return _Loader("").construct_document(root) if root is not None else None
     except FileNotFoundError:
         raise ConfigError.at(str(path), "there is no such file. Check the path.") from None
     except (OSError, UnicodeDecodeError) as error:

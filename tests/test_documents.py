@@ -217,3 +217,8 @@ def test_aliases_are_no_repetition(tmp_path: Path) -> None:
         "b": {"k": 1},
         "c": [{"k": 1}, {"k": 1}],
     }
+
+
+def test_numbers_with_exponents_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: 1e-3\nb: [-2.5E+4, .5e1]\nc: 1e\nd: 7\n")
+    assert read_yaml(tmp_path / "a.yaml") == {"a": 0.001, "b": [-25000.0, 5.0], "c": "1e", "d": 7}

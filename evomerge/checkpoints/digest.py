@@ -52,8 +52,9 @@ def _load_cache() -> dict[str, str]:
 
 
 def _save_cache(known: dict[str, str]) -> None:
-    """Best effort: a read-only home only costs time."""
+    """Best effort: a read-only home only costs time. Files that are gone are forgotten."""
     file = _cache_file()
+    known = {key: digest for key, digest in known.items() if Path(key.rsplit(":", 2)[0]).exists()}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         draft = file.with_suffix(f".{os.getpid()}")

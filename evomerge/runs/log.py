@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -66,10 +67,12 @@ class RunLog:
         check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = _locked(folder)
-        connection = _connect(folder / FILE_NAME)
-        with connection:
+        draft = folder / f".{FILE_NAME}"
+        draft.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(draft)) as connection:
             connection.executescript(_SCHEMA)
-        return cls(folder, connection, lock)
+        draft.replace(folder / FILE_NAME)  # a reader finds either no log or one with its tables
+        return cls(folder, _connect(folder / FILE_NAME), lock)
 
     @classmethod
     def open(cls, folder: Path) -> Self:

@@ -311,6 +311,10 @@ class TestDigest:
         rules = [{"where": {"layers": [0, 3]}, "pipe": []}, {"where": {"roles": ["mlp"]}, "pipe": [{"weigh": [2, 2]}]}]
         assert recipe_of({"rules": rules}).digest != recipe_of({"rules": rules[::-1]}).digest
 
+    def test_each_place_that_one_pipe_acts_on_does(self) -> None:
+        first, second = ({"where": {"layers": [layer, layer]}, "pipe": []} for layer in (0, 1))
+        assert recipe_of({"rules": [first, second]}).digest != recipe_of({"rules": [second]}).digest
+
     def test_digests_stay_as_they_are(self) -> None:
         """Logs and model cards name recipes by them, so that an earlier version's must not change."""
         assert recipe_of().digest == "8df9a0dd022e70ae5d1cd702a6ae9b7bc55587f56dd8919df1936739481c228b"

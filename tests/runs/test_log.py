@@ -3,6 +3,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.runs import Asked, Assessed, Evaluated, Failed, Finished, RunLog, Started, Told
-from evomerge.runs.log import FILE_NAME, identity_of
+from evomerge.runs.log import identity_of
 
 RESPONSES = {"a": np.array([1, 0, 0.5], np.float32), "b": np.array([0.25], np.float32)}
 ITEMS = {"a": (0, 3, 9), "b": (7,)}
@@ -51,7 +52,7 @@ def test_events_come_back_as_they_were(log: RunLog) -> None:
     st.lists(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-9, 9), st.booleans(), st.text()))
 )
 def test_genomes_keep_values_and_types(genome: list[object]) -> None:
-    with _scratch_log() as log:
+    with tempfile.TemporaryDirectory() as folder, RunLog.create(Path(folder)) as log:
         log.append(Asked(0, tuple(genome), "d"))  # type: ignore[arg-type]
         (event,) = log.events()
     assert isinstance(event, Asked)
@@ -133,12 +134,3 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_no_half(tmp_path: Path) ->
     assert told == list(range(len(told)))
     assert len(told) > acknowledged
     assert len(events) == 2 * len(told)
-
-
-def _scratch_log() -> RunLog:
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp())
-    log = RunLog.create(folder)
-    (folder / FILE_NAME).unlink()  # the open connection is all that a property test needs
-    return log

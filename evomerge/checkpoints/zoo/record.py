@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pydantic
 
 from evomerge.checkpoints.zoo.plan import ZooPlan
-from evomerge.documents import Value, shown
+from evomerge.documents import Tree, Value, key, shown
 from evomerge.errors import ConfigError, Problem
 
 ADVICE = "Choose another folder, or delete this one to build anew."
@@ -67,14 +67,8 @@ class Record(Value):
             record = cls.model_validate_json(cls.path(folder).read_bytes())
         except pydantic.ValidationError:
             raise ConfigError.at(str(cls.path(folder)), f"is not the record of a zoo. {ADVICE}") from None
-        ConfigError.raise_if_any(
-            Problem(
-                f"{cls.path(folder)}: plan.{name}",
-                f"{shown(record.plan.get(name))} here, {shown(wanted.plan.get(name))} asked for. {ADVICE}",
-            )
-            for name in {**wanted.plan, **record.plan}
-            if record.plan.get(name) != wanted.plan.get(name)
-        )
+        where = cls.path(folder)
+        ConfigError.raise_if_any(_differences(where, record.plan, wanted.plan, ("plan",)))
         return record
 
     def with_model(self, name: str, built: Built) -> Record:
@@ -118,3 +112,16 @@ def _in_the_way(folder: Path, plan: ZooPlan) -> list[Problem]:
         for name in ("base", *plan.experts, "tasks")
         if (folder / name).exists()
     ]
+
+
+def _differences(where: Path, built: Tree, wanted: Tree, steps: tuple[str, ...]) -> list[Problem]:
+    """One problem per value in which two plans differ."""
+    if isinstance(built, dict) and isinstance(wanted, dict):
+        return [
+            problem
+            for name in {**wanted, **built}
+            for problem in _differences(where, built.get(name), wanted.get(name), (*steps, name))
+        ]
+    if built == wanted:
+        return []
+    return [Problem(f"{where}: {key(steps)}", f"{shown(built)} here, {shown(wanted)} asked for. {ADVICE}")]

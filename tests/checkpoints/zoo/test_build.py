@@ -108,14 +108,15 @@ def test_the_record_says_what_was_built(micro_zoo: Path) -> None:
 
 
 def test_another_plan_is_refused_naming_every_difference(micro_zoo: Path) -> None:
+    slower = {**MICRO.experts, "ja": replace(MICRO.experts["ja"], learning_rate=1e-4)}
     with pytest.raises(ConfigError) as caught:
-        build_zoo(micro_zoo, replace(MICRO, seed=5, num_layers=4), print)
-    assert [str(problem) for problem in caught.value.problems] == [
-        f"{micro_zoo}/zoo.json: plan.seed: 0 here, 5 asked for. "
-        "Choose another folder, or delete this one to build anew.",
-        f"{micro_zoo}/zoo.json: plan.num_layers: 3 here, 4 asked for. "
-        "Choose another folder, or delete this one to build anew.",
+        build_zoo(micro_zoo, replace(MICRO, seed=5, num_layers=4, experts=slower), print)
+    assert [(problem.where, problem.what.split(" asked")[0]) for problem in caught.value.problems] == [
+        (f"{micro_zoo}/zoo.json: plan.experts.ja.learning_rate", "0.0015 here, 0.0001"),
+        (f"{micro_zoo}/zoo.json: plan.seed", "0 here, 5"),
+        (f"{micro_zoo}/zoo.json: plan.num_layers", "3 here, 4"),
     ]
+    assert all("Choose another folder, or delete this one" in problem.what for problem in caught.value.problems)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"evomerge": "run/1", "plan": {}, "models": {}}'])
