@@ -60,7 +60,7 @@ def finalists_table(results: Results) -> Table:
     for label in results.fitness.spec.tasks:
         table.add_column(Text(label), justify="right", min_width=6)
     for split in SPLITS:
-        table.add_column(Text(f"mean, {split}"), justify="right", min_width=max(5, len(split)))
+        table.add_column(Text(f"mean\n{split}"), justify="right", min_width=max(5, len(split)))
     for group in itertools.groupby(rows(results), key=lambda row: row.contender.kind):
         for row in group[1]:
             table.add_row(*_cells(row))
