@@ -23,7 +23,7 @@ _MAX_DEATHS_IN_A_ROW = 4
 
 
 class _Actor:
-    """Builds its worker at the first job, because Ray runs the constructor again at every restart."""
+    """Builds its worker at the first job, so that a failure to do so reaches whoever waits for that job."""
 
     def __init__(self, plan: WorkerPlan) -> None:
         self._plan = plan
@@ -69,7 +69,7 @@ class RayExecutor:
         if self._owns_cluster:
             _start(address, num_workers * plan.num_threads, plan.num_threads)
         self._actor_class = ray.remote(_Actor).options(
-            num_cpus=plan.num_threads, num_gpus=num_gpus, max_restarts=-1, max_task_retries=0
+            num_cpus=plan.num_threads, num_gpus=num_gpus, max_restarts=0, max_task_retries=0
         )
         self._actors: list[Any] = [self._actor_class.remote(plan) for _ in range(num_workers)]
         self._flights: dict[Any, _Flight] = {}
@@ -129,6 +129,7 @@ class RayExecutor:
                 f"workers died {self._deaths_in_a_row} times in a row. The machine is the likely cause, memory above "
                 "all: give each worker more, or start fewer. Nothing scored so far is lost; resume the run afterwards."
             )
+        self._renew(flight.slot)
         if flight.attempts >= _MAX_ATTEMPTS:
             return Outcome(flight.job.number, failure="worker died", attempts=flight.attempts)
         self._launch(flight.job, flight.slot, flight.attempts + 1)
@@ -141,11 +142,14 @@ class RayExecutor:
 
     def _end(self, future: Any) -> Outcome:
         flight = self._flights.pop(future)
-        # A hung task of an actor cannot be cancelled: only the death of its process ends it.
-        ray.kill(self._actors[flight.slot])
-        self._actors[flight.slot] = self._actor_class.remote(self._plan)
+        self._renew(flight.slot)  # a hung task of an actor cannot be cancelled: only its process's death ends it
         reason = f"no outcome within {self._timeout_s:g} s"
         return Outcome(flight.job.number, failure=reason, attempts=flight.attempts)
+
+    def _renew(self, slot: int) -> None:
+        """A new actor in place of a dead or hung one. Ray's own restarts refuse the calls made meanwhile."""
+        ray.kill(self._actors[slot])
+        self._actors[slot] = self._actor_class.remote(self._plan)
 
 
 def _start(address: str | None, num_cpus: int, num_threads: int) -> None:

@@ -11,7 +11,7 @@ from evomerge.errors import ConfigError
 from evomerge.recipe.presets import PRESETS
 from evomerge.recipe.stages import SLOTS, Linear, Origin, StageValue, Weigh, slot
 from evomerge.spaces.genes import Gene, Genome, Scalar
-from evomerge.spaces.holes import genes_in, is_list
+from evomerge.spaces.holes import is_list
 
 _NEUTRAL: dict[str, tuple[dict[str, Tree], ...]] = {
     "origin": ({"origin": "base"},),
@@ -99,8 +99,7 @@ def _neutralise(name: str, offered: Mapping[str, Tree]) -> dict[str, Scalar]:
     for neutral in _NEUTRAL[name]:
         values: dict[str, Scalar] = {}
         if all(field in offered and _fits(offered[field], wish, values) for field, wish in neutral.items()):
-            rest = [gene for gene in genes_in(offered) if gene.name not in values]
-            return values | {gene.name: _value(gene, values) for gene in rest}
+            return values
     raise NotInSpace(f"its {name} stage cannot be switched off")
 
 

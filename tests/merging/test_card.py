@@ -61,6 +61,9 @@ def test_names_and_paths_are_text_and_nothing_else(text: str) -> None:
     assert {token.type for token in tokens} & {"html_inline", "html_block", "link_open", "image"} == set()
     assert sum(token.type == "heading_open" for token in tokens) == 3
     assert sum(token.type == "td_open" for token in tokens) == 3 + 4
+    assert " ".join(text.split()).replace("`", "'") in [
+        token.content for token in tokens if token.type == "code_inline"
+    ]
 
 
 def test_a_fence_in_a_path_does_not_end_the_recipe() -> None:
