@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -49,22 +49,26 @@ class Search:
             Everything asked and told.
         """
         self._progress = replay(self.log, self.optimizer)
-        for number in self._progress.in_flight:
-            self._launch(number, self.space.decode(self._progress.genomes[number]))
+        interrupted = deque(self._progress.in_flight)
         while True:
-            while len(self._flying) < self.executor.capacity and len(self._progress.genomes) < self.budget:
-                genome = self.optimizer.ask()
-                if genome is None:
-                    break
-                number, recipe = len(self._progress.genomes), self.space.decode(genome)
-                self._log(Asked(number, genome, recipe.digest))
-                self._progress.genomes.append(genome)
-                self._progress.digests.append(recipe.digest)
-                self._launch(number, recipe)
+            while len(self._flying) < self.executor.capacity and (number := self._next(interrupted)) is not None:
+                self._launch(number, self.space.decode(self._progress.genomes[number]))
             if not self._flying:
                 return self._progress
             for outcome in self.executor.wait():
                 self._receive(outcome)
+
+    def _next(self, interrupted: deque[int]) -> int | None:
+        """A candidate that a crash left without an outcome, else a new one; None when there is nothing to propose."""
+        if interrupted:
+            return interrupted.popleft()
+        if len(self._progress.genomes) == self.budget or (genome := self.optimizer.ask()) is None:
+            return None
+        number, digest = len(self._progress.genomes), self.space.decode(genome).digest
+        self._log(Asked(number, genome, digest))
+        self._progress.genomes.append(genome)
+        self._progress.digests.append(digest)
+        return number
 
     def _launch(self, number: int, recipe: Recipe) -> None:
         """Send a candidate, unless its recipe was scored before or is being scored."""

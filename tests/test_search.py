@@ -108,6 +108,13 @@ class TestTheLoop:
             run(study, cut, Arithmetic(capacity))
             assert essence(cut) == essence(whole)
 
+    def test_resumes_with_fewer_workers_than_it_had(self, study: Study, tmp_path: Path) -> None:
+        with RunLog.create(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
+            run(study, whole, Arithmetic(4))
+            cut.append(*list(whole.events())[:4])  # four candidates asked, none told
+            run(study, cut, Arithmetic(1))
+            assert essence(cut) == essence(whole)
+
     def test_does_not_score_a_recipe_twice(self, make_settings: Callable[..., Settings], log: RunLog) -> None:
         study = assemble(make_settings(candidates=3))
         uniform = study.space.seeds[0]
