@@ -143,7 +143,13 @@ def test_kill_9_then_resume_is_the_run_that_was_not_killed(desk: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_says_how_to_resume(desk: Path) -> None:
     command = [sys.executable, "-m", "evomerge.cli", *NSGA2, "candidates=400", "run_dir=runs/stopped"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     _wait_for_candidates(desk / "runs" / "stopped", 3)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
