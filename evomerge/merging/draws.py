@@ -6,7 +6,18 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
+
+LEVELS = 1 << 16
+"""Draws are whole numbers below this: probabilities are multiples of its inverse."""
+
+_PER_BLOCK = 16  # a block of Philox is four words of 64 bits
+
+
+def chance(density: float) -> float:
+    """The probability that stands for a density: the nearest that draws can tell from others."""
+    return round(density * LEVELS) / LEVELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +34,21 @@ class Draw:
     expert: str
     tensor: str
 
-    def uniform(self, shape: torch.Size) -> torch.Tensor:
-        """Float32 numbers in [0, 1) that depend on the address alone.
+    def numbers(self, start: int, stop: int) -> npt.NDArray[np.uint16]:
+        """The draws of entries `start` to `stop` of the flattened tensor, uniform below `LEVELS`.
 
         The same number decides an entry at every density, so that masks are nested and density is a smooth gene.
-        A counter-based generator (Philox, doi:10.1145/2063384.2063405) makes the order of tensors irrelevant.
+        A counter-based generator (Philox, doi:10.1145/2063384.2063405) makes the order of pieces irrelevant.
         """
         address = f"{self.seed}|{self.expert}|{self.tensor}".encode()
         key = int.from_bytes(hashlib.sha256(address).digest()[:16], "little")
-        generator = np.random.Generator(np.random.Philox(key=key))
-        return torch.from_numpy(generator.random(shape.numel(), dtype=np.float32)).view(shape)
+        first = start // _PER_BLOCK
+        num_words = 4 * (-(-stop // _PER_BLOCK) - first)
+        words = np.random.Philox(key=key, counter=first).random_raw(num_words)
+        skipped = start - first * _PER_BLOCK
+        return np.asarray(words, dtype="<u8").view("<u2")[skipped : skipped + stop - start]
+
+    def uniform(self, shape: torch.Size) -> torch.Tensor:
+        """The draws of a whole tensor as float32 numbers in [0, 1)."""
+        numbers = self.numbers(0, shape.numel()).astype(np.float32) / LEVELS
+        return torch.from_numpy(numbers).view(shape)

@@ -115,7 +115,7 @@ def _write_weights(
     names = ["model.safetensors"] if len(shards) == 1 else _shard_names(len(shards))
     done, total = 0, sum(spec.num_bytes for spec in specs)
     for name, shard in zip(names, shards, strict=True):
-        written = write_shard(folder / name, shard, merge.tensor)
+        written = write_shard(folder / name, shard, merge.rounded)
         if file_digest(folder / name) != written:
             raise EvomergeError(f"{folder / name}: what was read back differs from what was written. Check the disk.")
         done += sum(spec.num_bytes for spec in shard)

@@ -1,16 +1,22 @@
-"""The library: opened checkpoints, each once."""
+"""The library: opened checkpoints, each once, and what is known of them."""
 
 from __future__ import annotations
 
 from evomerge.checkpoints import Checkpoint
+from evomerge.merging.facts import Facts
 from evomerge.recipe.recipe import ModelRef
 
 
 class Library:
-    """Opens models when first asked for and keeps them open; files stay memory-mapped."""
+    """Opens models when first asked for and keeps them open; files stay memory-mapped.
+
+    Attributes:
+        facts: What is remembered of the models from recipe to recipe.
+    """
 
     def __init__(self) -> None:
         self._opened: dict[str, Checkpoint] = {}
+        self.facts = Facts()
 
     def open(self, model: ModelRef) -> Checkpoint:
         """The checkpoint of a model.

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
 import torch
 
 from evomerge.checkpoints import Checkpoint, position_of
 from evomerge.errors import CandidateFailed
+from evomerge.merging.chunks import Sources, can_cut, merge_into
 from evomerge.merging.draws import Draw
 from evomerge.merging.library import Library
-from evomerge.merging.pipe import run_pipe
+from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.site import Scope, Site
 from evomerge.recipe import Blend, Recipe
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import PipeRule
 from evomerge.recipe.where import Where
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    where: Where | None
+    parts: Parts
+    scope: Scope
 
 
 class Merge:
@@ -28,10 +41,12 @@ class Merge:
             library: Where models are opened.
         """
         self._recipe = recipe.canonical
+        self._facts = library.facts
         self._checkpoints = {name: library.open(model) for name, model in recipe.models.items()}
-        self._rules = {name: _rules_of(blend) for name, blend in self._recipe.blends.items()}
         self._identities = self._recipe.identities
         self.donor: Checkpoint = self._checkpoints[recipe.donor]
+        self._num_layers = 1 + max((position_of(name).layer or 0 for name in self.names), default=0)
+        self._rules = {name: self._rules_of(name, blend) for name, blend in self._recipe.blends.items()}
 
     @property
     def names(self) -> list[str]:
@@ -58,33 +73,105 @@ class Merge:
             return self.donor.tensor(name)
         return self._source(self._recipe.result, name)
 
+    def rounded(self, name: str) -> torch.Tensor:
+        """A tensor of the result in `dtype(name)`.
+
+        Raises:
+            CandidateFailed: If the models' tensors do not fit together.
+        """
+        place = torch.empty(self.donor.shape(name), dtype=self.dtype(name))
+        self.into(name, place)
+        return place
+
+    def into(self, name: str, place: torch.Tensor) -> None:
+        """Overwrite a tensor with the result's, rounded to `dtype(name)` on the way.
+
+        Args:
+            name: The result's tensor.
+            place: Contiguous, of the result's shape, on any device.
+
+        Raises:
+            CandidateFailed: If the models' tensors do not fit together.
+        """
+        blend, dtype = self._recipe.blends[self._recipe.result], self.dtype(name)
+        rule = self._rule(self._recipe.result, name) if dtype.is_floating_point else None
+        if rule is None or not can_cut(rule.parts) or place.device.type != "cpu":
+            place.copy_(self.tensor(name).to(dtype))
+            return
+        experts, origin = self._inputs(self._recipe.result, name)
+        flat = place.view(-1)
+        sources = Sources(
+            [expert.flatten() for expert in experts],
+            origin if origin is None else origin.flatten(),
+            self._keys(blend, name),
+        )
+
+        def write(start: int, piece: torch.Tensor) -> None:
+            # via the dtype of the file, which need not be the one that the place has
+            flat[start : start + piece.numel()].copy_(piece if flat.dtype == dtype else piece.to(dtype))
+
+        merge_into(rule.parts, sources, self._site(blend, rule, name), self._facts, write)
+
     def _source(self, source: str, name: str) -> torch.Tensor:
+        """A tensor of a model or of a blend."""
         if source in self._checkpoints:
             checkpoint = self._checkpoints[source]
             if name not in checkpoint.files:
                 raise CandidateFailed(f"model {source} has no tensor {name}.")
             return checkpoint.tensor(name)
+        blend, rule = self._recipe.blends[source], self._rule(source, name)
+        if rule is None:
+            return self._source(blend.origin or blend.experts[0], name)
+        experts, origin = self._inputs(source, name)
+        return run_pipe(rule.parts, experts, origin, self._site(blend, rule, name))
+
+    def _inputs(self, source: str, name: str) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """A tensor of every expert of a blend, and of its origin."""
         blend = self._recipe.blends[source]
         origin = None if blend.origin is None else self._source(blend.origin, name)
-        parts = self._parts(source, name)
-        if parts is None:
-            return origin if origin is not None else self._source(blend.experts[0], name)
         experts = [self._source(expert, name) for expert in blend.experts]
         shapes = {tensor.shape for tensor in (*experts, *(() if origin is None else (origin,)))}
         if len(shapes) > 1:
             known = " and ".join(sorted(str(list(shape)) for shape in shapes))
             raise CandidateFailed(f"tensor {name} has the shapes {known} in the models of blend {source}.")
-        draws = [Draw(blend.seed, self._identities[expert], name) for expert in blend.experts]
-        return run_pipe(parts, experts, origin, draws)
+        return experts, origin
 
-    def _parts(self, blend: str, name: str) -> Parts | None:
+    def _site(self, blend: Blend, rule: _Rule, name: str) -> Site:
+        draws = [Draw(blend.seed, self._identities[expert], name) for expert in blend.experts]
+        return Site(name, position_of(name), self._num_layers, draws, rule.scope)
+
+    def _keys(self, blend: Blend, name: str) -> list[Hashable | None]:
+        """What names each task vector by content; None where a blend, which the recipe may change, takes part."""
+        if blend.origin in self._recipe.blends:
+            return [None] * len(blend.experts)
+        origin = blend.origin and self._identities[blend.origin]
+        return [
+            None if expert in self._recipe.blends else (self._identities[expert], origin, name)
+            for expert in blend.experts
+        ]
+
+    def _rule(self, blend: str, name: str) -> _Rule | None:
         position = position_of(name)
-        for where, parts in self._rules[blend]:
-            if where is None or where.matches(name, position.layer, position.role):
-                return parts
+        for rule in self._rules[blend]:
+            if rule.where is None or rule.where.matches(name, position.layer, position.role):
+                return rule
         return None
 
+    def _rules_of(self, source: str, blend: Blend) -> list[_Rule]:
+        rules = []
+        for index, rule in enumerate(blend.rules):
+            assert isinstance(rule, PipeRule), "the canonical form has no presets"
+            parts = Parts.of(rule.pipe, len(blend.experts))
+            rules.append(_Rule(rule.where, parts, Scope(functools.partial(self._governed, source, index))))
+        return rules
 
-def _rules_of(blend: Blend) -> list[tuple[Where | None, Parts]]:
-    pipes = [rule for rule in blend.rules if isinstance(rule, PipeRule)]  # the canonical form has no others
-    return [(rule.where, Parts.of(rule.pipe, len(blend.experts))) for rule in pipes]
+    def _governed(self, source: str, index: int) -> Iterator[tuple[Site, list[torch.Tensor]]]:
+        """Site and task vectors of every tensor that one rule of a blend governs."""
+        blend, rule = self._recipe.blends[source], self._rules[source][index]
+        for name in self.names:
+            if self.donor.dtype(name).is_floating_point and self._rule(source, name) is rule:
+                experts, origin = self._inputs(source, name)
+                yield (
+                    self._site(blend, rule, name),
+                    task_vectors(experts, None if rule.parts.from_zero else origin),
+                )

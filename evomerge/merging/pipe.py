@@ -7,24 +7,28 @@ from collections.abc import Sequence
 
 import torch
 
-from evomerge.merging.draws import Draw
-from evomerge.merging.stages import gates, reduce, restore, vote
+from evomerge.merging import stages
+from evomerge.merging.site import Site
+from evomerge.merging.stages.reducers import weighted_sum
+from evomerge.merging.stages.signatures import Masks
+from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
-from evomerge.recipe.stages import Sphere, TopGate
+from evomerge.recipe.stages import Weigh
+
+_OFF_MATRICES = ("embedding", "head")
+"""Roles whose tensors are tables of vectors: their singular vectors mean nothing (rows of unseen tokens are zero)."""
 
 
-def run_pipe(
-    parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor | None, draws: Sequence[Draw]
-) -> torch.Tensor:
-    """Merge one tensor.
+def run_pipe(parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor | None, site: Site) -> torch.Tensor:
+    """Merge one tensor, or a piece of it where all stages are entrywise.
 
-    Computes W = O + scale · reduce(weights · vote(restore(gates(W_k − O)))), in float32.
+    Computes W = O + posts(lens⁻¹(reduce(weights · vote(restore(gates(lens(W_k − O))))))), in float32.
 
     Args:
         parts: Of a pipe, canonical or not.
         experts: The tensor of every expert, equal shapes, any float dtype.
         origin: The tensor of the origin; None for zero.
-        draws: One address of random numbers per expert.
+        site: Where in the model the tensor stands.
 
     Returns:
         The merged tensor, float32.
@@ -32,52 +36,62 @@ def run_pipe(
     if parts.from_zero:
         origin = None
     if parts.is_affine:
-        return _affine(parts, experts, origin)
-    base = None if origin is None else origin.float()
-    deltas = [expert.float() if base is None else expert.float() - base for expert in experts]
-    merged = _combine(parts, [_gate(parts, delta, index, draws[index]) for index, delta in enumerate(deltas)])
-    if parts.scale != 1.0:
-        merged = merged * parts.scale
-    return merged if base is None else base + merged
+        return weighted_sum(*affine(parts, experts, origin))
+    deltas = task_vectors(experts, origin)
+    merge = _on_matrices if parts.needs_matrices else merge_deltas
+    merged = merge(parts, deltas, site)
+    return merged if origin is None else origin.float() + merged
 
 
-def _affine(parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor | None) -> torch.Tensor:
-    """O + Σ w_k (W_k − O) as (1 − Σ w_k) O + Σ w_k W_k: one pass over each source, no task vectors."""
-    weights = [weight * parts.scale for weight in parts.weights]
+def task_vectors(experts: Sequence[torch.Tensor], origin: torch.Tensor | None) -> list[torch.Tensor]:
+    """W_k − O, in float32."""
     if origin is None:
-        return reduce.weighted_sum(experts, weights)
-    return reduce.weighted_sum([*experts, origin], [*weights, 1.0 - math.fsum(weights)])
+        return [expert.float() for expert in experts]
+    base = origin.float()
+    return [expert.float() - base for expert in experts]
 
 
-def _gate(parts: Parts, delta: torch.Tensor, index: int, draw: Draw) -> torch.Tensor:
-    """One expert's task vector after its gates and what is restored."""
-    gated = delta
-    kept: dict[type, float] = {}
+def affine(
+    parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor | None
+) -> tuple[list[torch.Tensor], list[float]]:
+    """O + Σ w_k (W_k − O) as the terms of (1 − Σ w_k) O + Σ w_k W_k: one pass over each source, no task vectors."""
+    weights = [weight * (parts.scale or 0.0) for weight in parts.weigh.weigh] if isinstance(parts.weigh, Weigh) else []
+    if origin is None:
+        return list(experts), weights
+    return [*experts, origin], [*weights, 1.0 - math.fsum(weights)]
+
+
+def merge_deltas(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> torch.Tensor:
+    """The merged task vector, from those of the experts, all float32."""
+    inside, back = deltas, None
+    if parts.lens is not None:
+        inside, back = stages.LENSES[type(parts.lens)](parts.lens, deltas, site)
+    stack = Stack.of(inside)
     for gate in parts.gates:
-        density = gate.density[index] if isinstance(gate.density, tuple) else gate.density
-        kept[type(gate)] = min(kept.get(type(gate), 1.0), density)
-        is_top = isinstance(gate, TopGate)
-        gated = gates.top(gated, density) if is_top else gates.bernoulli(gated, density, draw)
-    match parts.restore:
-        case "inverse":
-            return restore.inverse(gated, math.prod(kept.values()))
-        case "l1":
-            return restore.l1(gated, delta)
-        case _:
-            return gated
-
-
-def _combine(parts: Parts, deltas: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The merged task vector, from those of the experts."""
-    masks: Sequence[torch.Tensor] = ()
+        stack = stages.GATES[type(gate)](gate, stack, site)
+    if parts.restore is not None:
+        restored = stages.RESTORES[type(parts.restore)](parts.restore, stack, site)
+        stack = Stack(restored, stack.raw, stack.kept)
+    weights = stages.WEIGHERS[type(parts.weigh)](parts.weigh, stack, site)
+    masks: Masks = ()
     if parts.vote is not None:
-        heard = deltas
-        if parts.vote.tally == "weighted":
-            heard = [delta * weight for delta, weight in zip(deltas, parts.weights, strict=True)]
-        masks = vote.agreeing(heard, vote.elected_sign(heard))
-        deltas = [delta * mask for delta, mask in zip(deltas, masks, strict=True)]
-    if isinstance(parts.reduce, Sphere):
-        first, second = (delta * weight for delta, weight in zip(deltas, parts.weights, strict=True))
-        return reduce.sphere(first, second, parts.reduce.t)
-    total = reduce.weighted_sum(deltas, parts.weights)
-    return total if parts.reduce.reduce == "sum" else reduce.divide_by_share(total, parts.weights, masks)
+        masks = stages.VOTES[type(parts.vote)](parts.vote, stack.deltas, weights, site)
+    merged = stages.REDUCERS[type(parts.reduce)](parts.reduce, stack.deltas, masks, weights, site)
+    if back is not None:
+        merged = back(merged)
+    for post in parts.posts:
+        merged = stages.POSTS[type(post)](post, merged, deltas, site)
+    return merged
+
+
+def _on_matrices(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> torch.Tensor:
+    """Stages that act on matrices, on a matrix, on each matrix of a stack of them, or left out where there is none."""
+    shape = deltas[0].shape
+    if len(shape) < 2 or min(shape[-2:]) < 2 or site.position.role in _OFF_MATRICES:
+        return merge_deltas(parts.off_matrices, deltas, site)
+    if len(shape) == 2:
+        return merge_deltas(parts, deltas, site)
+    size = shape[-2:].numel()
+    matrices = zip(*(delta.reshape(-1, *shape[-2:]) for delta in deltas), strict=True)
+    merged = [merge_deltas(parts, each, site.piece(index * size)) for index, each in enumerate(matrices)]
+    return torch.stack(merged).reshape(shape)

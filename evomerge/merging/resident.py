@@ -54,8 +54,7 @@ class ResidentModel:
         self._held = None
         merge = Merge(recipe, self._library)
         for name, place in self._places.items():
-            # via the dtype of the file, which need not be the one that the config asks transformers for
-            place.copy_(merge.tensor(name).to(merge.dtype(name)))
+            merge.into(name, place)
         self._held = recipe.digest
 
     def _find_places(self, names: list[str]) -> dict[str, torch.Tensor]:

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from evomerge.documents import tree_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
-from evomerge.recipe.stages import (
-    BernoulliGate,
-    Linear,
-    Origin,
-    Restore,
-    Scale,
-    Sphere,
-    StageValue,
-    TopGate,
-    Vote,
-    Weigh,
-    cancel,
-)
+from evomerge.recipe.stages import DensityGate, Linear, Scale, Sphere, StageValue, Weigh, cancel
+from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
 
 SIGNIFICANT_DIGITS = 9
 """Numbers are rounded to so many digits before merging, so that equal digests mean equal tensors."""
 
-_Linear = tuple[Linear | Sphere, tuple[float, ...], float]
-_Gate = TopGate | BernoulliGate
+S = TypeVar("S", bound=StageValue)
 
 
 def canonical(recipe: Recipe) -> Recipe:
@@ -59,57 +48,92 @@ def canonical_pipe(pipe: Sequence[StageValue], num_experts: int, has_origin: boo
         has_origin: Whether the blend measures from a model rather than from zero.
     """
     parts = Parts.of(pipe, num_experts)
-    gates = _joined(parts.gates)
-    vote = parts.vote if num_experts > 1 else None  # one expert always agrees with itself
-    reduce, weights, scale = _fold_scale(parts.reduce, parts.weights, parts.scale, vote)
-    from_zero = parts.from_zero or (isinstance(reduce, Linear) and not gates and vote is None and _sum_to_one(weights))
-    stages: list[StageValue] = [Origin(origin="zero")] if from_zero and has_origin else []
-    stages += gates
-    if gates and parts.restore != "none":
-        stages.append(Restore(restore=parts.restore))
-    stages += [vote] if vote else []
-    if isinstance(reduce, Linear) or any(weight != 1.0 for weight in weights):
-        stages.append(Weigh(weigh=weights))
-    stages.append(reduce)
-    if scale != 1.0:
-        stages.append(Scale(post="scale", by=scale))
-    return tuple(stages)
+    gates = tuple(_joined(parts.gates))
+    is_idle = num_experts == 1 and isinstance(parts.vote, VoteValue) and parts.vote.is_idle_alone
+    scale, posts = _leading_scale(parts.posts)
+    parts = dataclasses.replace(
+        parts,
+        gates=gates,
+        restore=parts.restore if gates else None,
+        vote=None if is_idle else parts.vote,
+        posts=(*([Scale(post="scale", by=scale)] if scale != 1.0 else []), *posts),
+    )
+    if isinstance(parts.weigh, Weigh) and isinstance(parts.reduce, Linear | Sphere):
+        parts = _fold_scale(parts, parts.weigh.weigh, parts.reduce)
+        parts = dataclasses.replace(parts, lens=None if _ignores_lens(parts) else parts.lens)
+    from_zero = has_origin and (parts.from_zero or (parts.is_affine and _sum_to_one(parts)))
+    silent = isinstance(parts.weigh, Weigh) and not isinstance(parts.reduce, Linear) and set(parts.weigh.weigh) == {1.0}
+    stages = dataclasses.replace(parts, from_zero=from_zero).stages
+    return tuple(_rounded(stage) for stage in stages if not (silent and isinstance(stage, Weigh)))
 
 
-def _fold_scale(reduce: Linear | Sphere, weights: tuple[float, ...], scale: float, vote: Vote | None) -> _Linear:
+def _leading_scale(posts: Sequence[StageValue]) -> tuple[float, list[StageValue]]:
+    """Scales commute to the front, over all posts that scale along."""
+    scale, others = 1.0, list[StageValue]()
+    for post in posts:
+        if isinstance(post, Scale) and all(other.is_homogeneous for other in others):
+            scale *= post.by
+        else:
+            others.append(post)
+    return scale, others
+
+
+def _fold_scale(parts: Parts, weights: tuple[float, ...], reduce: Linear | Sphere) -> Parts:
     """One spelling for a common factor of the weights and `post: scale`: in the weights of a sum, outside a mean."""
-    if isinstance(reduce, Sphere):
-        reduce = Sphere(reduce="sphere", t=_round(reduce.t))
-    elif reduce.reduce == "mean" and vote is None:
+    first, *others = [*parts.posts, None]
+    scale = first.by if isinstance(first, Scale) else 1.0
+    posts = tuple(post for post in (others if isinstance(first, Scale) else [first, *others]) if post is not None)
+    is_plain = parts.vote is None or getattr(parts.vote, "tally", "plain") == "plain"
+    if isinstance(reduce, Linear) and reduce.reduce == "mean":
+        if parts.vote is not None:
+            # weights of both signs may cancel at single entries, where a common factor is no longer free
+            loudest = max(weights) if min(weights) >= 0 < max(weights) else 1.0
+            weights = tuple(weight / loudest for weight in weights)
+            return _with(parts, reduce, weights, scale, posts)
         total = 1.0 if cancel(weights) else math.fsum(weights)
         reduce, weights = Linear(reduce="sum"), tuple(weight / total for weight in weights)
-    elif reduce.reduce == "mean":
-        # weights of both signs may cancel at single entries, where a common factor is no longer free
-        loudest = max(weights) if min(weights) >= 0 < max(weights) else 1.0
-        return reduce, tuple(_round(weight / loudest) for weight in weights), _round(scale)
-    if scale > 0 or vote is None or vote.tally == "plain":  # else a factor would turn the weighted vote around
+    if scale > 0 or is_plain:  # else a factor would turn the weighted vote around
         weights, scale = tuple(weight * scale for weight in weights), 1.0
-    return reduce, tuple(map(_round, weights)), _round(scale)
+    return _with(parts, reduce, weights, scale, posts)
 
 
-def _sum_to_one(weights: tuple[float, ...]) -> bool:
+def _with(
+    parts: Parts, reduce: StageValue, weights: tuple[float, ...], scale: float, posts: tuple[StageValue, ...]
+) -> Parts:
+    lead = (Scale(post="scale", by=_round(scale)),) if _round(scale) != 1.0 else ()
+    return dataclasses.replace(
+        parts, reduce=reduce, weigh=Weigh(weigh=tuple(map(_round, weights))), posts=(*lead, *posts)
+    )
+
+
+def _ignores_lens(parts: Parts) -> bool:
+    """Whether all stages inside the lens are linear, so that no coordinates show in the result."""
+    return isinstance(parts.reduce, Linear) and not parts.gates and parts.vote is None
+
+
+def _sum_to_one(parts: Parts) -> bool:
     """Whether the origin cancels in O + Σ w_k (W_k − O), up to the rounding of the weights."""
+    weights = [weight * (parts.scale or 0.0) for weight in parts.weigh.weigh] if isinstance(parts.weigh, Weigh) else []
     return math.isclose(math.fsum(weights), 1.0, rel_tol=0, abs_tol=1e-8 * math.fsum(map(abs, weights)))
 
 
-def _joined(gates: Iterable[_Gate]) -> list[_Gate]:
+def _joined(gates: Iterable[StageValue]) -> list[StageValue]:
     """Gates that take something. Of neighbours of one kind the stricter decides, because their masks are nested."""
-    joined: list[_Gate] = []
-    for gate in (_with_density(gate, gate.density) for gate in gates):
-        if gate.density == 1.0:
-            continue
-        if joined and type(joined[-1]) is type(gate):
-            gate = _with_density(gate, _each_least(joined.pop().density, gate.density))
+    joined: list[StageValue] = []
+    for gate in gates:
+        if isinstance(gate, DensityGate):
+            gate = _with_density(gate, gate.density)
+            if gate.is_neutral:
+                continue
+            last = joined[-1] if joined else None
+            if isinstance(last, DensityGate) and _with_density(last, 1.0) == _with_density(gate, 1.0):
+                gate = _with_density(gate, _each_least(last.density, gate.density))
+                joined.pop()
         joined.append(gate)
     return joined
 
 
-def _with_density(gate: _Gate, density: float | tuple[float, ...]) -> _Gate:
+def _with_density(gate: DensityGate, density: float | tuple[float, ...]) -> DensityGate:
     each = tuple(map(_round, density)) if isinstance(density, tuple) else (_round(density),)
     return gate.model_copy(update={"density": each[0] if len(set(each)) == 1 else each})
 
@@ -128,10 +152,10 @@ def _canonical_blend(blend: Blend) -> Blend:
         stages = rule.pipe if isinstance(rule, PipeRule) else rule.pipe(len(blend.experts))
         pipe = canonical_pipe(stages, len(blend.experts), has_origin=blend.origin is not None)
         where = _canonical_where(rule.where)
-        if not (rules and rules[0].where is None and rules[0].pipe == pipe):  # else the next rule does the same
+        is_next = bool(rules) and rules[0].where is None and rules[0].pipe == pipe
+        if not is_next or any(stage.spans_model for stage in pipe):  # else the next rule does the same
             rules.insert(0, PipeRule(where=where, pipe=pipe))
-    is_stochastic = any(isinstance(stage, BernoulliGate) for rule in rules for stage in rule.pipe)
-    seed = blend.seed if is_stochastic else 0
+    seed = blend.seed if any(stage.is_stochastic for rule in rules for stage in rule.pipe) else 0
     return Blend(origin=blend.origin, experts=blend.experts, seed=seed, rules=tuple(rules))
 
 
@@ -161,6 +185,16 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
         blends.append(tree)
     donors = [names[recipe.donor], names[recipe.tokenizer_donor]]
     return {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
+
+
+def _rounded(stage: S) -> S:
+    """The stage with all of its numbers rounded."""
+    changed = {
+        name: tuple(map(_round, value)) if isinstance(value, tuple) else _round(value)
+        for name, value in stage
+        if isinstance(value, float) or (isinstance(value, tuple) and all(isinstance(part, float) for part in value))
+    }
+    return stage.model_copy(update=changed)
 
 
 def _round(value: float) -> float:

@@ -11,8 +11,10 @@ from pydantic_core import InitErrorDetails
 
 from evomerge.documents import Value, fault, shown, suggestion, tree_of
 from evomerge.recipe.presets import PRESETS, PresetValue
-from evomerge.recipe.stages import BernoulliGate, Pipe, Sphere, TopGate, Weigh
+from evomerge.recipe.stages import Pipe, StageValue
 from evomerge.recipe.where import Where
+
+_PLURALS = {"weigh": "weights", "density": "densities"}
 
 DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
@@ -202,25 +204,27 @@ def _tokenizer_faults(recipe: Recipe) -> list[tuple[tuple[str | int, ...], str]]
 
 
 def _misfits(rule: RuleValue, blend: Blend) -> list[tuple[tuple[str | int, ...], str]]:
-    """Parameters that are one per expert must be as many as the experts."""
-    if not isinstance(rule, PipeRule):
-        weights = getattr(rule, "weights", None)
-        if weights is not None and len(weights) != len(blend.experts):
-            return [(("weights",), _count(len(weights), "weights", blend))]
-        return [(("use",), what) for _, what in _misfits(PipeRule(pipe=rule.pipe(len(blend.experts))), blend)]
-    found: list[tuple[tuple[str | int, ...], str]] = []
-    for index, stage in enumerate(rule.pipe):
-        match stage:
-            case Weigh(weigh=weights) if len(weights) != len(blend.experts):
-                found.append((("pipe", index, "weigh"), _count(len(weights), "weights", blend)))
-            case TopGate(density=tuple(each)) | BernoulliGate(density=tuple(each)) if len(each) != len(blend.experts):
-                found.append((("pipe", index, "density"), _count(len(each), "densities", blend)))
-            case Sphere() if len(blend.experts) != 2:
-                what = f"takes two experts, but there are {len(blend.experts)} {shown(list(blend.experts))}."
-                found.append((("pipe", index), f"reduce: sphere {what} Name two."))
-    return found
+    """Parameters that are one per expert must be as many as the experts, and stages must suit their number."""
+    if isinstance(rule, PipeRule):
+        return [
+            (("pipe", index, *place), what)
+            for index, stage in enumerate(rule.pipe)
+            for place, what in [*_miscounts(stage, blend), *_unsuited(stage, blend)]
+        ]
+    if miscounts := _miscounts(rule, blend):
+        return miscounts
+    return [(("use",), what) for stage in rule.pipe(len(blend.experts)) for _, what in _unsuited(stage, blend)]
 
 
-def _count(given: int, noun: str, blend: Blend) -> str:
+def _miscounts(value: Value, blend: Blend) -> list[tuple[tuple[str | int, ...], str]]:
     experts = f"{len(blend.experts)} experts {shown(list(blend.experts))}"
-    return f"{given} {noun} for {experts}. Give one for each, in that order."
+    return [
+        ((name,), f"{len(part)} {_PLURALS.get(name, name)} for {experts}. Give one for each, in that order.")
+        for name, part in value
+        if isinstance(part, tuple) and len(part) != len(blend.experts)
+    ]
+
+
+def _unsuited(stage: StageValue, blend: Blend) -> list[tuple[tuple[str | int, ...], str]]:
+    what = stage.misfit(blend.experts)
+    return [((), what)] if what else []

@@ -9,12 +9,13 @@ from typing import Any
 from evomerge.documents import Tree, parse, shown, suggestion, tree_of
 from evomerge.errors import ConfigError
 from evomerge.recipe.presets import PRESETS
-from evomerge.recipe.stages import SLOTS, Linear, Origin, StageValue, Weigh, slot
+from evomerge.recipe.stages import SLOTS, Linear, Origin, StageValue, Weigh, stage_tree
 from evomerge.spaces.genes import Gene, Genome, Scalar
 from evomerge.spaces.holes import is_list
 
 _NEUTRAL: dict[str, tuple[dict[str, Tree], ...]] = {
     "origin": ({"origin": "base"},),
+    "lens": (),
     "gate": ({"gate": "none"}, {"gate": "top", "density": 1.0}, {"gate": "bernoulli", "density": 1.0}),
     "restore": ({"restore": "none"},),
     "vote": ({"vote": "none"},),
@@ -44,7 +45,7 @@ def start_pipes(start: Tree, num_experts: int, where: str) -> tuple[list[StageVa
     if tree["use"] not in PRESETS:
         raise ConfigError.at(where, f'"{tree["use"]}" is no preset. {suggestion(tree["use"], [*PRESETS, "uniform"])}')
     preset = parse(PRESETS[tree["use"]], tree, where)
-    return ([stage for stage in preset.pipe(num_experts) if tree_of(stage) not in _NEUTRAL[slot(stage)]],)
+    return ([stage for stage in preset.pipe(num_experts) if tree_of(stage) not in _NEUTRAL[stage.slot]],)
 
 
 def encode(alternatives: Sequence[list[StageValue]], blend: Mapping[str, Tree], genes: Sequence[Gene]) -> Genome:
@@ -74,10 +75,10 @@ def _solve(pipe: list[StageValue], blend: Mapping[str, Tree]) -> dict[str, Scala
         if "pipe" not in rule:
             raise NotInSpace("its rules are presets, not pipes")
         for name in SLOTS:
-            wanted = [stage for stage in pipe if slot(stage) == name]
+            wanted = [stage for stage in pipe if stage.slot == name]
             offered = [stage for stage in rule["pipe"] if name in stage]
             if len(wanted) > len(offered):
-                raise NotInSpace(f"it has no stage for {shown(tree_of(wanted[len(offered)]))}")
+                raise NotInSpace(f"it has no stage for {shown(stage_tree(wanted[len(offered)]))}")
             for index, stage in enumerate(offered):
                 values |= _match(wanted[index], stage) if index < len(wanted) else _neutralise(name, stage)
     return values
@@ -90,7 +91,7 @@ def _match(wanted: StageValue, offered: Mapping[str, Tree]) -> dict[str, Scalar]
     if not all(field in offered for field in needed) or not all(
         field in tree and _fits(part, tree[field], values) for field, part in offered.items()
     ):
-        raise NotInSpace(f"its {slot(wanted)} stage cannot be {shown(tree)}")
+        raise NotInSpace(f"its {wanted.slot} stage cannot be {shown(stage_tree(wanted))}")
     return values
 
 

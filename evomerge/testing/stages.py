@@ -11,7 +11,8 @@ import torch
 
 from evomerge.documents import parse
 from evomerge.merging.draws import Draw
-from evomerge.merging.pipe import run_pipe
+from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.site import lone_site
 from evomerge.recipe import Recipe
 from evomerge.recipe.canonical import canonical_pipe
 from evomerge.recipe.parts import Parts
@@ -153,7 +154,9 @@ def merged(
     pipe: Sequence[StageValue], experts: Tensors, origin: torch.Tensor | None, draws: Sequence[Draw] | None = None
 ) -> torch.Tensor:
     """What a pipe, canonical or not, makes of one tensor of every expert."""
-    return run_pipe(Parts.of(pipe, len(experts)), experts, origin, draws or draws_for(experts))
+    parts = Parts.of(pipe, len(experts))
+    deltas = task_vectors(experts, None if parts.from_zero else origin)
+    return run_pipe(parts, experts, origin, lone_site(draws or draws_for(experts), deltas))
 
 
 def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:

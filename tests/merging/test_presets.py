@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from evomerge.merging.draws import Draw
+from evomerge.merging.draws import Draw, chance
 from evomerge.recipe.presets import PRESETS
 from evomerge.testing.stages import LoneContract, MeanContract, PresetContract, SymmetricContract, Tensors
 
@@ -23,7 +23,7 @@ def trimmed(delta: torch.Tensor, density: float) -> torch.Tensor:
 
 def dropped(delta: torch.Tensor, density: float, draw: Draw) -> torch.Tensor:
     """Entries kept with probability `density`."""
-    return torch.where(draw.uniform(delta.shape).double() < density, delta, torch.zeros_like(delta))
+    return torch.where(draw.uniform(delta.shape).double() < chance(density), delta, torch.zeros_like(delta))
 
 
 def agreed(deltas: Tensors, weights: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -122,8 +122,8 @@ class TestDareLinear(LoneContract):
     lone = {"use": "dare_linear", "weights": [1.0], "density": 1.0}
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-        first = dropped(experts[0] - origin, 0.4, draws[0]) / 0.4
-        second = dropped(experts[1] - origin, 0.7, draws[1]) / 0.7
+        first = dropped(experts[0] - origin, 0.4, draws[0]) / chance(0.4)
+        second = dropped(experts[1] - origin, 0.7, draws[1]) / chance(0.7)
         return origin + 0.5 * first + 0.8 * second
 
 
@@ -149,7 +149,9 @@ class TestDareTies(LoneContract):
     lone = {"use": "dare_ties", "weights": [1.0], "density": 1.0}
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-        deltas = [dropped(expert - origin, 0.6, draw) / 0.6 for expert, draw in zip(experts, draws, strict=True)]
+        deltas = [
+            dropped(expert - origin, 0.6, draw) / chance(0.6) for expert, draw in zip(experts, draws, strict=True)
+        ]
         return origin + agreed(deltas, (0.5, 0.8, 1.1))[0]
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evomerge.merging.draws import Draw
-from evomerge.merging.stages import gates, reduce, restore, vote
+from evomerge.merging.stages import gates, reducers, restore, votes
+from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.stages import parse_stage
 from evomerge.testing.stages import merged
 
@@ -22,7 +23,7 @@ class TestTop:
     @given(LISTS, DENSITIES)
     def test_exactly_so_many_stay(self, values: list[float], density: float) -> None:
         delta = torch.tensor(values)
-        kept = gates.top(delta, density)
+        kept = gates.keep_largest(delta, density, first=True)
         number = max(1, int(density * len(values)))
         assert int(kept.count_nonzero()) == min(number, int(delta.count_nonzero()))
         assert torch.equal(kept[kept != 0], delta[kept != 0])
@@ -32,24 +33,24 @@ class TestTop:
     @given(LISTS, DENSITIES, DENSITIES)
     def test_masks_are_nested(self, values: list[float], one: float, other: float) -> None:
         delta = torch.tensor(values)
-        small, large = (gates.top(delta, density) for density in sorted((one, other)))
+        small, large = (gates.keep_largest(delta, density, first=True) for density in sorted((one, other)))
         assert bool(((small == 0) | (small == large)).all())
 
     def test_of_equals_the_first_stay(self) -> None:
-        assert gates.top(torch.tensor([1.0, -1, 2, 1, -1]), 0.6).tolist() == [1, -1, 2, 0, 0]
-        assert gates.top(torch.ones(2, 2), 0.5).tolist() == [[1, 1], [0, 0]]
+        assert gates.keep_largest(torch.tensor([1.0, -1, 2, 1, -1]), 0.6, first=True).tolist() == [1, -1, 2, 0, 0]
+        assert gates.keep_largest(torch.ones(2, 2), 0.5, first=True).tolist() == [[1, 1], [0, 0]]
 
     @pytest.mark.parametrize("shape", [(), (1,), (0,), (0, 3), (1, 1)])
     def test_tiny_tensors_stay_whole(self, shape: tuple[int, ...]) -> None:
         delta = torch.ones(shape)
-        assert torch.equal(gates.top(delta, 0.01), delta)
+        assert torch.equal(gates.keep_largest(delta, 0.01), delta)
 
     def test_at_least_one_stays(self) -> None:
-        assert gates.top(torch.tensor([1.0, 3.0, 2.0]), 0.01).tolist() == [0, 3, 0]
+        assert gates.keep_largest(torch.tensor([1.0, 3.0, 2.0]), 0.01).tolist() == [0, 3, 0]
 
     def test_a_transposed_tensor_is_taken_in_its_own_order(self) -> None:
         delta = torch.tensor([[1.0, 1.0], [1.0, 1.0]]).T
-        assert gates.top(delta, 0.75).tolist() == [[1, 1], [1, 0]]
+        assert gates.keep_largest(delta, 0.75, first=True).tolist() == [[1, 1], [1, 0]]
 
 
 class TestBernoulli:
@@ -59,29 +60,30 @@ class TestBernoulli:
 
     @given(DENSITIES, DENSITIES)
     def test_masks_are_nested(self, one: float, other: float) -> None:
-        small, large = (gates.bernoulli(torch.ones(200), density, self.DRAW) for density in sorted((one, other)))
+        small, large = (gates.drop(torch.ones(200), density, self.DRAW) for density in sorted((one, other)))
         assert bool((small <= large).all())
 
     def test_the_kept_share_is_the_density(self) -> None:
         for density in (0.1, 0.5, 0.9):
-            share = float(gates.bernoulli(torch.ones(40_000), density, self.DRAW).mean())
+            share = float(gates.drop(torch.ones(40_000), density, self.DRAW).mean())
             assert share == pytest.approx(density, abs=4 * math.sqrt(density * (1 - density) / 40_000))
 
     def test_density_one_keeps_all_without_drawing(self) -> None:
         delta = torch.ones(3)
-        assert gates.bernoulli(delta, 1.0, self.DRAW) is delta
+        assert gates.drop(delta, 1.0, self.DRAW) is delta
 
 
 class TestRestore:
     """What is given back."""
 
     def test_what_is_all_gone_stays_gone(self) -> None:
-        assert restore.l1(torch.zeros(3), torch.ones(3)).tolist() == [0, 0, 0]
+        assert restore.l1_factor(torch.zeros(3), torch.ones(3)) == 1
 
     def test_l1_and_inverse(self) -> None:
         gated, delta = torch.tensor([2.0, 0.0]), torch.tensor([2.0, -1.0])
-        assert restore.l1(gated, delta).tolist() == [3, 0]
-        assert restore.inverse(gated, 0.5).tolist() == [4, 0]
+        assert restore.l1_factor(gated, delta) == 1.5
+        stack = Stack.of([delta]).gated(parse_stage({"gate": "top", "density": 0.5}), [gated], [0.5])
+        assert restore.inverse(gated, stack, 0).tolist() == [4, 0]
 
 
 class TestVote:
@@ -89,9 +91,9 @@ class TestVote:
 
     def test_a_tie_elects_plus_and_zero_agrees_with_neither(self) -> None:
         deltas = [torch.tensor([1.0, -1.0, 0.0, 2.0]), torch.tensor([-1.0, -1.0, 0.0, -3.0])]
-        sign = vote.elected_sign(deltas)
+        sign = votes.elected_sign(deltas)
         assert sign.tolist() == [1, -1, 1, -1]
-        assert [mask.tolist() for mask in vote.agreeing(deltas, sign)] == [
+        assert [mask.tolist() for mask in votes.agreeing(deltas, sign)] == [
             [True, True, False, False],
             [False, True, False, True],
         ]
@@ -111,17 +113,20 @@ class TestMean:
 
     def test_where_nobody_speaks_the_base_stays(self) -> None:
         total, masks = torch.tensor([0.0, 2.0]), [torch.tensor([False, True]), torch.tensor([False, True])]
-        assert reduce.divide_by_share(total, (0.5, 0.5), masks).tolist() == [0, 2]
+        assert reducers.divide_by_share(total, (0.5, 0.5), masks).tolist() == [0, 2]
 
     def test_where_weights_cancel_the_sum_stays(self) -> None:
         total, both = torch.tensor([3.0, 3.0]), torch.tensor([True, False])
-        assert reduce.divide_by_share(total, (0.1 + 0.2, -0.3), [torch.tensor([True, True]), both]).tolist() == [3, 10]
-        assert reduce.divide_by_share(total, (1.0, -1.0), []).tolist() == [3, 3]
+        assert reducers.divide_by_share(total, (0.1 + 0.2, -0.3), [torch.tensor([True, True]), both]).tolist() == [
+            3,
+            10,
+        ]
+        assert reducers.divide_by_share(total, (1.0, -1.0), []).tolist() == [3, 3]
 
     def test_small_weights_are_weights(self) -> None:
         total, mask = torch.tensor([3e-12]), torch.tensor([True])
-        assert float(reduce.divide_by_share(total, (1e-12,), [mask])) == pytest.approx(3)
-        assert float(reduce.divide_by_share(total, (1e-12,), [])) == pytest.approx(3)
+        assert float(reducers.divide_by_share(total, (1e-12,), [mask])) == pytest.approx(3)
+        assert float(reducers.divide_by_share(total, (1e-12,), [])) == pytest.approx(3)
 
 
 class TestSphere:
@@ -131,24 +136,24 @@ class TestSphere:
     def test_parallel_opposite_and_zero_are_interpolated_linearly(self, t: float) -> None:
         one = torch.tensor([1.0, 2.0])
         for other in (3 * one, -2 * one, torch.zeros(2)):
-            torch.testing.assert_close(reduce.sphere(one, other, t), (1 - t) * one + t * other)
-            torch.testing.assert_close(reduce.sphere(other, one, 1 - t), (1 - t) * one + t * other)
+            torch.testing.assert_close(reducers.sphere(one, other, t), (1 - t) * one + t * other)
+            torch.testing.assert_close(reducers.sphere(other, one, 1 - t), (1 - t) * one + t * other)
 
     def test_the_ends_are_the_experts_bit_by_bit(self) -> None:
         one, other = torch.randn(2, 9, generator=torch.Generator().manual_seed(0))
-        assert torch.equal(reduce.sphere(one, other, 0), one)
-        assert torch.equal(reduce.sphere(one, other, 1), other)
+        assert torch.equal(reducers.sphere(one, other, 0), one)
+        assert torch.equal(reducers.sphere(one, other, 1), other)
 
     @given(st.floats(0.001, 0.05))
     def test_there_is_no_jump_at_the_switch_to_linear(self, size: float) -> None:
         one = torch.tensor([1.0, 0.0])
         other = torch.tensor([math.cos(size * 2e-3), math.sin(size * 2e-3)])
-        torch.testing.assert_close(reduce.sphere(one, other, 0.3), 0.7 * one + 0.3 * other, rtol=0, atol=1e-6)
+        torch.testing.assert_close(reducers.sphere(one, other, 0.3), 0.7 * one + 0.3 * other, rtol=0, atol=1e-6)
 
     @given(st.floats(0, 1), st.floats(0.01, 3.13))
     def test_unit_vectors_stay_on_the_sphere(self, t: float, angle: float) -> None:
         one, other = torch.tensor([1.0, 0.0]), torch.tensor([math.cos(angle), math.sin(angle)])
-        moved = reduce.sphere(one, other, t)
+        moved = reducers.sphere(one, other, t)
         assert float(moved.norm()) == pytest.approx(1, abs=1e-3)
         assert math.atan2(float(moved[1]), float(moved[0])) == pytest.approx(t * angle, abs=1e-3)
 
@@ -156,7 +161,7 @@ class TestSphere:
         """A float32 sum over many entries would make it zero or not a number."""
         one = torch.full((100_000,), 0.1)
         other = one + 1e-5 * torch.randn(100_000, generator=torch.Generator().manual_seed(0))
-        halfway = reduce.sphere(one, other, 0.5)
+        halfway = reducers.sphere(one, other, 0.5)
         torch.testing.assert_close(halfway, (one + other) / 2, rtol=1e-6, atol=0)
 
     def test_a_vote_is_heard(self) -> None:
@@ -176,6 +181,6 @@ class TestWeightedSum:
         generator = torch.Generator().manual_seed(0)
         tensors = [torch.randn(50, generator=generator).to(dtype) for _ in range(3)]
         exact = sum(weight * tensor.double() for weight, tensor in zip((0.3, 0.3, 0.4), tensors, strict=True))
-        result = reduce.weighted_sum(tensors, (0.3, 0.3, 0.4))
+        result = reducers.weighted_sum(tensors, (0.3, 0.3, 0.4))
         assert result.dtype == torch.float32
         torch.testing.assert_close(result.double(), exact, rtol=1e-6, atol=1e-7)

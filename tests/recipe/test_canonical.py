@@ -324,16 +324,7 @@ class TestDigest:
 def test_a_pipe_is_taken_apart_into_what_it_does(rng: random.Random, num_experts: int) -> None:
     """Parts that are put together again are the same pipe."""
     parts = Parts.of(random_pipe(rng, num_experts), num_experts)
-    again = [
-        *([{"origin": "zero"}] if parts.from_zero else []),
-        *parts.gates,
-        {"restore": parts.restore},
-        *([parts.vote] if parts.vote else []),
-        {"weigh": parts.weights},
-        parts.reduce,
-        {"post": "scale", "by": parts.scale},
-    ]
-    assert Parts.of(pipe_of(*again), num_experts) == parts
+    assert Parts.of(tuple(parts.stages), num_experts) == parts
 
 
 class TestLaws:

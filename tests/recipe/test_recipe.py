@@ -23,7 +23,7 @@ def problems(blend: dict[str, Tree], **rest: Tree) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-SLOTS = "origin, gate, restore, vote, weigh, reduce, post"
+SLOTS = "origin, lens, gate, restore, vote, weigh, reduce, post"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_yaml_reads_small_numbers_as_text_and_we_do_not_mind() -> None:
         ),
         (
             {"use": "ties", "density": [1]},
-            ".use: 1 densities for 2 experts [math, ja]. Give one for each, in that order.",
+            ".density: 1 densities for 2 experts [math, ja]. Give one for each, in that order.",
         ),
         ({"use": "dare_ties", "restore": "l2"}, '.restore: "l2" is not allowed. Allowed: inverse, l1.'),
         ("ties", ': A rule has either "pipe" (a list of stages) or "use" (the name of a preset).'),

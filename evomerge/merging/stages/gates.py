@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
-from evomerge.merging.draws import Draw
+from evomerge.merging.draws import LEVELS, Draw, chance
+from evomerge.merging.order import largest, threshold_over
+from evomerge.merging.site import Site
+from evomerge.merging.stages.signatures import Gate, Kind
+from evomerge.merging.stages.stack import Stack
+from evomerge.recipe.stages import BernoulliGate, TopGate
 
 
-def top(delta: torch.Tensor, density: float) -> torch.Tensor:
-    """Keep the entries of largest magnitude (TIES, arXiv:2306.01708, section 4, per tensor).
+def top(gate: TopGate, stack: Stack, site: Site) -> Stack:
+    """Keep the entries of largest magnitude of each expert (TIES, arXiv:2306.01708, section 4)."""
+    kept = []
+    for index, delta in enumerate(stack.deltas):
+        density = gate.density_of(index)
+        if density >= 1:
+            kept.append(delta)
+        elif site.thresholds is not None:
+            kept.append(keep_from(delta, site.thresholds[index]))
+        elif gate.scope == "model":
+            kept.append(keep_from(delta, threshold_of_model(gate, site, index)))
+        else:
+            kept.append(keep_largest(delta, density, first=gate.ties == "first"))
+    return stack.gated(gate, kept, [gate.density_of(index) for index in range(len(kept))])
 
-    Exactly `max(1, int(density · numel))` entries stay; among equal magnitudes those that come first.
+
+def keep_largest(delta: torch.Tensor, density: float, *, first: bool = False) -> torch.Tensor:
+    """The `max(1, int(density · numel))` entries of largest magnitude, zeros elsewhere.
 
     Args:
-        delta: Task vector of any shape, float32, on the CPU; not modified.
+        delta: Task vector of any shape, float32; not modified.
         density: Kept fraction in (0, 1].
-
-    Returns:
-        The task vector with zeros for what was dropped.
+        first: Whether, of entries that equal the smallest kept one, only those that come first stay.
     """
     num_kept = max(1, int(density * delta.numel()))
-    num_dropped = delta.numel() - num_kept
-    if num_dropped <= 0:
+    if num_kept >= delta.numel():
         return delta
+    threshold = largest(delta, num_kept)
+    if not first:
+        return keep_from(delta, threshold)
     magnitude = delta.abs().flatten()
-    # NumPy selects some ten times faster than torch.kthvalue, which is most of the time that this gate takes
-    threshold = float(np.partition(magnitude.numpy(), num_dropped)[num_dropped])
     kept = magnitude >= threshold
     if surplus := int(kept.count_nonzero()) - num_kept:
         tied = (magnitude == threshold).nonzero().squeeze(1)
@@ -34,17 +53,37 @@ def top(delta: torch.Tensor, density: float) -> torch.Tensor:
     return delta * kept.view_as(delta)
 
 
-def bernoulli(delta: torch.Tensor, density: float, draw: Draw) -> torch.Tensor:
-    """Keep each entry with probability `density` (DARE, arXiv:2311.03099, equation 2 without its rescaling).
+def keep_from(delta: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Entries whose magnitude is at least `threshold`, zeros elsewhere."""
+    # hardshrink keeps what is larger than its bound and is several times faster than a mask
+    below = float(np.nextafter(np.float32(threshold), np.float32(-1)))
+    return torch.nn.functional.hardshrink(delta, below) if below > 0 else delta
 
-    Args:
-        delta: Task vector of any shape, float32; not modified.
-        density: Probability of staying, in (0, 1].
-        draw: Where the random numbers come from.
 
-    Returns:
-        The task vector with zeros for what was dropped.
-    """
+def bernoulli(gate: BernoulliGate, stack: Stack, site: Site) -> Stack:
+    """Keep each entry with probability `density` (DARE, arXiv:2311.03099, equation 2 without its rescaling)."""
+    kept = [
+        drop(delta, gate.density_of(index), site.draws[index], site.start) for index, delta in enumerate(stack.deltas)
+    ]
+    return stack.gated(gate, kept, [chance(gate.density_of(index)) for index in range(len(kept))])
+
+
+def drop(delta: torch.Tensor, density: float, draw: Draw, start: int = 0) -> torch.Tensor:
+    """The task vector, or a piece of it that begins at `start`, with zeros for what the draws dropped."""
     if density >= 1:
         return delta
-    return delta * (draw.uniform(delta.shape).to(delta.device) < density)
+    drawn = draw.numbers(start, start + delta.numel()) < round(density * LEVELS)
+    return delta * torch.from_numpy(drawn).view(delta.shape).to(delta.device)
+
+
+def threshold_of_model(gate: TopGate, site: Site, expert: int) -> float:
+    """The magnitude from which on the largest entries of an expert lie, over all tensors of the rule."""
+    density = gate.density_of(expert)
+
+    def task_vectors() -> Iterator[torch.Tensor]:
+        return (deltas[expert] for _, deltas in site.scope.deltas())
+
+    return site.scope.once(("top", density, expert), lambda: threshold_over(task_vectors, density))
+
+
+GATES: dict[Kind, Gate] = {TopGate: top, BernoulliGate: bernoulli}

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
+from evomerge.merging.site import Site
+from evomerge.merging.stages.signatures import Kind, Restoration
+from evomerge.merging.stages.stack import Stack
+from evomerge.recipe.stages import Restore
 
-def inverse(gated: torch.Tensor, density: float) -> torch.Tensor:
-    """Divide by the density, which keeps the expectation (DARE, arXiv:2311.03099, equation 2)."""
-    return gated / density
 
-
-def l1(gated: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
-    """Scale to the L1 norm that the tensor had before the gates, as mergekit's DARE does.
-
-    Args:
-        gated: After the gates.
-        delta: Before them.
+def restore(stage: Restore, stack: Stack, site: Site) -> Sequence[torch.Tensor]:
+    """Scale every gated task vector.
 
     Returns:
-        The scaled tensor; zero stays zero.
+        One tensor per expert.
     """
-    norm = gated.abs().sum()
-    return gated if norm == 0 else gated * (delta.abs().sum() / norm)
+    if stage.restore == "inverse":
+        return [inverse(delta, stack, index) for index, delta in enumerate(stack.deltas)]
+    if site.factors is not None:
+        return [delta * factor for delta, factor in zip(stack.deltas, site.factors, strict=True)]
+    return [gated * l1_factor(gated, delta) for gated, delta in zip(stack.deltas, stack.raw, strict=True)]
+
+
+def inverse(delta: torch.Tensor, stack: Stack, expert: int) -> torch.Tensor:
+    """Divide by the probability of having been kept, which keeps the expectation (DARE, arXiv:2311.03099, eq. 2)."""
+    for shares in stack.kept.values():
+        share = shares[expert]
+        delta = delta / share if isinstance(share, torch.Tensor) or share != 1.0 else delta
+    return delta
+
+
+def l1_factor(gated: torch.Tensor, delta: torch.Tensor) -> float:
+    """What scales a gated tensor to the L1 norm it had before, as mergekit's DARE does; 1 where nothing is left."""
+    norm = absolute_sum(gated)
+    return 1.0 if norm == 0 else absolute_sum(delta) / norm
+
+
+def absolute_sum(delta: torch.Tensor) -> float:
+    """Sum of magnitudes, added up in float64."""
+    return float(delta.abs().sum(dtype=torch.float64))
+
+
+RESTORES: dict[Kind, Restoration] = {Restore: restore}

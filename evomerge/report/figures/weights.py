@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,18 +13,7 @@ from matplotlib.figure import Figure
 
 from evomerge.recipe import Blend, Recipe, canonical
 from evomerge.recipe.recipe import PipeRule
-from evomerge.recipe.stages import (
-    BernoulliGate,
-    Linear,
-    Origin,
-    Restore,
-    Scale,
-    Sphere,
-    StageValue,
-    TopGate,
-    Vote,
-    Weigh,
-)
+from evomerge.recipe.stages import BernoulliGate, DensityGate, Sphere, Weigh
 from evomerge.recipe.where import Where
 from evomerge.report import style
 from evomerge.report.figures.picture import Picture
@@ -88,16 +76,16 @@ def _part(rule: PipeRule, blend: Blend, prefix: str) -> Part:
     spoken = dict.fromkeys(blend.experts, 1.0)
     for stage in rule.pipe:
         match stage:
-            case TopGate(density=density):  # a share of the whole tensor, whatever was dropped before
-                densities = {name: min(densities[name], kept) for name, kept in _each(density, blend).items()}
             case BernoulliGate(density=density):
                 densities = {name: densities[name] * kept for name, kept in _each(density, blend).items()}
+            case DensityGate(density=density):  # a share of the whole tensor, whatever was dropped before
+                densities = {name: min(densities[name], kept) for name, kept in _each(density, blend).items()}
             case Weigh(weigh=factors):
                 spoken = _each(factors, blend)
             case Sphere(t=t):
                 spoken = _each((1 - t, t), blend)
     place = _place(rule.where) or ("all other tensors" if len(blend.all_rules) > 1 else "all tensors")
-    return Part(prefix + place, spoken, densities, ", ".join(_words(rule.pipe)))
+    return Part(prefix + place, spoken, densities, ", ".join(filter(None, (stage.phrase for stage in rule.pipe))))
 
 
 def _each(values: float | tuple[float, ...], blend: Blend) -> dict[str, float]:
@@ -113,29 +101,6 @@ def _place(where: Where | None) -> str:
         words.append(f"layers {first}–{last}" if last > first else f"layer {first}")
     words += [" + ".join(group) for group in (where.roles, where.names) if group] if where else []
     return " · ".join(words)
-
-
-def _words(pipe: tuple[StageValue, ...]) -> Iterator[str]:
-    for stage in pipe:
-        match stage:
-            case Origin(origin="zero"):
-                yield "whole weights"
-            case TopGate():
-                yield "largest changes"
-            case BernoulliGate():
-                yield "random changes"
-            case Restore(restore="inverse"):
-                yield "rescaled by 1/density"
-            case Restore(restore="l1"):
-                yield "rescaled to full norm"
-            case Vote(vote="sign"):
-                yield "sign vote"
-            case Linear(reduce=how):
-                yield how
-            case Sphere():
-                yield "spherical"
-            case Scale(by=by):
-                yield f"× {by:.3g}"
 
 
 def _draw(figure: Figure, shown: list[Part], *, gated: bool) -> None:

@@ -1,0 +1,143 @@
+"""Chunks: an entrywise merge done piece by piece, so that its temporaries stay in the processor's cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from evomerge.merging.facts import Facts
+from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.site import Site
+from evomerge.merging.stages import GATES
+from evomerge.merging.stages.gates import threshold_of_model
+from evomerge.merging.stages.reducers import sphere_weights
+from evomerge.merging.stages.restore import absolute_sum
+from evomerge.merging.stages.stack import Stack
+from evomerge.recipe.parts import Parts
+from evomerge.recipe.stages import Linear, Restore, Sphere, TopGate, Weigh
+
+CHUNK = 1 << 16
+"""Entries of a piece: a few pieces of float32 fit a core's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """One tensor of every expert and of the origin, flattened.
+
+    Attributes:
+        experts: Of one length, any float dtype.
+        origin: None for zero.
+        keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
+    """
+
+    experts: Sequence[torch.Tensor]
+    origin: torch.Tensor | None
+    keys: Sequence[Hashable | None]
+
+    def pieces(self) -> Iterator[tuple[int, Sequence[torch.Tensor], torch.Tensor | None]]:
+        """Start, experts and origin of every piece."""
+        for start in range(0, self.experts[0].numel(), CHUNK):
+            span = slice(start, start + CHUNK)
+            origin = None if self.origin is None else self.origin[span]
+            yield start, [expert[span] for expert in self.experts], origin
+
+
+def merge_into(
+    parts: Parts, sources: Sources, site: Site, facts: Facts, write: Callable[[int, torch.Tensor], None]
+) -> None:
+    """Merge one tensor piece by piece.
+
+    Args:
+        parts: Those of which `can_cut` holds.
+        sources: The tensor's.
+        site: The tensor's.
+        facts: What is remembered of the models.
+        write: Takes the start of a piece and the piece, float32 and flat.
+    """
+    if parts.from_zero:
+        sources = dataclasses.replace(sources, origin=None)
+    parts, site = _prepared(parts, sources, site, facts)
+    for start, experts, origin in sources.pieces():
+        write(start, run_pipe(parts, experts, origin, site.piece(start)))
+
+
+def can_cut(parts: Parts) -> bool:
+    """Whether a piece can be merged without the rest of its tensor, but for a few numbers known beforehand."""
+    if isinstance(parts.reduce, Sphere):
+        return not parts.gates and parts.vote is None and parts.lens is None and isinstance(parts.weigh, Weigh)
+    first, *others = [*parts.gates, None]
+    gates = [gate for gate in (others if _is_trim(first) else [first, *others]) if gate is not None]
+    restore = () if parts.restore is None or isinstance(parts.restore, Restore) else (parts.restore,)
+    rest = (*gates, *restore, parts.lens, parts.vote, parts.weigh, parts.reduce, *parts.posts)
+    return all(stage.is_entrywise for stage in rest if stage is not None)
+
+
+def _is_trim(gate: object) -> bool:
+    return isinstance(gate, TopGate) and gate.ties == "keep"
+
+
+def _prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[Parts, Site]:
+    """The numbers that depend on whole tensors, put where pieces find them."""
+    if isinstance(parts.reduce, Sphere) and isinstance(parts.weigh, Weigh):
+        weights = _sphere_weights(parts.reduce, parts.weigh.weigh, sources, facts)
+        return dataclasses.replace(parts, weigh=Weigh(weigh=weights), reduce=Linear(reduce="sum")), site
+    if parts.gates and isinstance(gate := parts.gates[0], TopGate):
+        site = dataclasses.replace(site, thresholds=_thresholds(gate, sources, site, facts))
+    if isinstance(parts.restore, Restore) and parts.restore.restore == "l1":
+        site = dataclasses.replace(site, factors=_l1_factors(parts, sources, site))
+    return parts, site
+
+
+def _thresholds(gate: TopGate, sources: Sources, site: Site, facts: Facts) -> tuple[float, ...]:
+    return tuple(_threshold(gate, sources, site, facts, expert) for expert in range(len(sources.experts)))
+
+
+def _threshold(gate: TopGate, sources: Sources, site: Site, facts: Facts, expert: int) -> float:
+    density, total = gate.density_of(expert), sources.experts[expert].numel()
+    num_kept = max(1, int(density * total))
+    if gate.scope == "model" and density < 1:
+        return threshold_of_model(gate, site, expert)
+    if num_kept >= total:
+        return 0.0
+
+    def pieces() -> Iterator[torch.Tensor]:
+        return (task_vectors([experts[expert]], origin)[0] for _, experts, origin in sources.pieces())
+
+    key = sources.keys[expert]
+    return (Facts() if key is None else facts).largest(key, pieces, num_kept, total)
+
+
+def _l1_factors(parts: Parts, sources: Sources, site: Site) -> tuple[float, ...]:
+    """What restores the L1 norms that the gates take: one pass through the gates alone."""
+    before, after = [list[float]() for _ in sources.experts], [list[float]() for _ in sources.experts]
+    for start, experts, origin in sources.pieces():
+        stack = Stack.of(task_vectors(experts, origin))
+        for gate in parts.gates:
+            stack = GATES[type(gate)](gate, stack, site.piece(start))
+        for index, (delta, gated) in enumerate(zip(stack.raw, stack.deltas, strict=True)):
+            before[index].append(absolute_sum(delta))
+            after[index].append(absolute_sum(gated))
+    return tuple(math.fsum(b) / math.fsum(a) if math.fsum(a) else 1.0 for b, a in zip(before, after, strict=True))
+
+
+def _sphere_weights(reduce: Sphere, weights: Sequence[float], sources: Sources, facts: Facts) -> tuple[float, ...]:
+    """The two factors of spherical interpolation between weighed experts, times their weights."""
+
+    def products() -> tuple[float, float, float]:
+        sums = [[], [], []]  # type: list[list[float]]
+        for _, experts, origin in sources.pieces():
+            # float64 sums: over 10^8 entries a float32 sum loses the angle between close models
+            first, second = (delta.double() for delta in task_vectors(experts, origin))
+            for terms, (one, other) in zip(sums, ((first, first), (second, second), (first, second)), strict=True):
+                terms.append(float(torch.dot(one, other)))
+        return math.fsum(sums[0]), math.fsum(sums[1]), math.fsum(sums[2])
+
+    key = None if None in sources.keys else ("products", *sources.keys)
+    square_first, square_second, dot = products() if key is None else facts.once(key, products)
+    first, second = weights
+    shares = sphere_weights(square_first * first**2, square_second * second**2, dot * first * second, reduce.t)
+    return first * shares[0], second * shares[1]

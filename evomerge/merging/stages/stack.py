@@ -1,0 +1,45 @@
+"""The stack: one tensor of every expert on its way through a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from evomerge.recipe.stages import StageValue
+
+Share = float | torch.Tensor
+"""The probability with which entries were kept: of all, or a tensor with that of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Task vectors of all experts at one tensor. Tensors in it are never modified.
+
+    Attributes:
+        deltas: As they are now, one float32 tensor per expert, of one shape.
+        raw: As they were before the gates.
+        kept: Per kind of gate that has acted and per expert, with which probability entries were kept.
+    """
+
+    deltas: Sequence[torch.Tensor]
+    raw: Sequence[torch.Tensor]
+    kept: Mapping[type[StageValue], Sequence[Share]]
+
+    @classmethod
+    def of(cls, deltas: Sequence[torch.Tensor]) -> Stack:
+        """A stack that no gate has seen."""
+        return cls(deltas, deltas, {})
+
+    def gated(self, gate: StageValue, deltas: Sequence[torch.Tensor], kept: Sequence[Share]) -> Stack:
+        """The stack after a gate. Masks of one kind are nested, so that the stricter of two decides."""
+        before = self.kept.get(type(gate), kept)
+        least = [_least(one, other) for one, other in zip(before, kept, strict=True)]
+        return Stack(deltas, self.raw, {**self.kept, type(gate): least})
+
+
+def _least(one: Share, other: Share) -> Share:
+    if isinstance(one, torch.Tensor) or isinstance(other, torch.Tensor):
+        return torch.minimum(torch.as_tensor(one), torch.as_tensor(other))
+    return min(one, other)

@@ -1,0 +1,17 @@
+"""Presets: published merge methods by name, each a macro that expands to a pipe of stages."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from evomerge.recipe.presets import plain
+from evomerge.recipe.presets.base import PresetValue
+
+__all__ = ["PRESETS", "PresetValue"]
+
+_ROOMS = (plain,)
+
+PRESETS: dict[str, type[PresetValue]] = {
+    name: kind for room in _ROOMS for kind in room.PRESETS for name in get_args(kind.model_fields["use"].annotation)
+}
+"""Every preset by its name."""

@@ -1,0 +1,65 @@
+"""What all stages have in common, and the order of the slots that they stand in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from evomerge.documents import Value
+
+SLOTS = ("origin", "lens", "gate", "restore", "vote", "weigh", "reduce", "post")
+"""The order in which stages act. `gate` and `post` may repeat; the others stand once at most."""
+
+REPEATABLE = ("gate", "post")
+
+CANCELLED = 1e-6
+"""Weights whose sum is a smaller share than this of their sizes cancel: no mean can be taken over them."""
+
+
+class StageValue(Value):
+    """One step of a merge operator: its first field names the slot and the kind, the others are parameters.
+
+    Parameters that are tuples hold one entry per expert.
+
+    Attributes:
+        on_matrices: Whether it acts on matrices only. Other tensors, embeddings and heads pass such a gate, lens or
+            post by, and such a reducer is a mean for them.
+        is_entrywise: Whether a result depends on the entries at the same place alone, so that a tensor may be cut.
+        is_stochastic: Whether it draws random numbers.
+        is_homogeneous: Whether scaled task vectors give results scaled alike, so that a factor may change places.
+    """
+
+    on_matrices: ClassVar[bool] = False
+    is_entrywise: ClassVar[bool] = False
+    is_stochastic: ClassVar[bool] = False
+    is_homogeneous: ClassVar[bool] = True
+
+    @property
+    def slot(self) -> str:
+        """The slot it stands in."""
+        return next(iter(type(self).model_fields))
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether it does nothing, wherever it stands."""
+        return False
+
+    @property
+    def spans_model(self) -> bool:
+        """Whether what it does to one tensor depends on the other tensors of its rule."""
+        return False
+
+    @property
+    def phrase(self) -> str:
+        """What it does, in a word or two for tables; empty where nothing need be said."""
+        return str(getattr(self, self.slot))
+
+    def misfit(self, experts: Sequence[str]) -> str | None:
+        """Why it cannot act on these experts; None where it can."""
+        return None
+
+
+def cancel(weights: Sequence[float]) -> bool:
+    """Whether no mean can be taken with these weights."""
+    return abs(math.fsum(weights)) <= CANCELLED * math.fsum(map(abs, weights))
