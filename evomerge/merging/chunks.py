@@ -32,16 +32,18 @@ class Sources:
         experts: Of one length, any float dtype.
         origin: None for zero.
         keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
+        piece_size: Entries of a piece.
     """
 
     experts: Sequence[torch.Tensor]
     origin: torch.Tensor | None
     keys: Sequence[Hashable | None]
+    piece_size: int = CHUNK
 
     def pieces(self) -> Iterator[tuple[int, Sequence[torch.Tensor], torch.Tensor | None]]:
         """Start, experts and origin of every piece."""
-        for start in range(0, self.experts[0].numel(), CHUNK):
-            span = slice(start, start + CHUNK)
+        for start in range(0, self.experts[0].numel(), self.piece_size):
+            span = slice(start, start + self.piece_size)
             origin = None if self.origin is None else self.origin[span]
             yield start, [expert[span] for expert in self.experts], origin
 

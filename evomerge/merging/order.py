@@ -13,7 +13,8 @@ Pieces = Callable[[], Iterable[torch.Tensor]]
 """Gives the same float32 tensors, piece by piece, as often as it is called."""
 
 _STRIDE = 61  # prime, so that a sample meets all columns of a matrix
-_SMALL = 1 << 16
+_LARGE = 1 << 27
+"""Entries beyond which magnitudes are not held in memory together: half a gigabyte."""
 
 
 def largest(delta: torch.Tensor, num_kept: int) -> float:
@@ -33,18 +34,19 @@ def threshold_over(pieces: Pieces, density: float) -> float:
     return largest_over(pieces, max(1, int(density * total)), total)
 
 
-def largest_over(pieces: Pieces, num_kept: int, total: int) -> float:
-    """The `num_kept`-th largest magnitude over all pieces, exactly, in two passes and little memory.
+def largest_over(pieces: Pieces, num_kept: int, total: int, in_memory: int = _LARGE) -> float:
+    """The `num_kept`-th largest magnitude over all pieces, exactly and in bounded memory.
 
-    A sorted sample brackets it; of the second pass only what lies in the bracket is kept and sorted.
+    Where there are many, a sorted sample brackets it; of the second pass only what lies in the bracket is kept.
 
     Args:
         pieces: Float32 tensors.
         num_kept: From 1 to `total`.
         total: Number of entries of all pieces.
+        in_memory: Up to how many entries one pass may collect all magnitudes.
     """
-    if total <= _SMALL:
-        return _nth(np.concatenate(list(_magnitudes(pieces))), num_kept)
+    if total <= in_memory:
+        return _nth(_together(pieces, total), num_kept)
     sample = np.sort(np.concatenate([magnitude[::_STRIDE] for magnitude in _magnitudes(pieces)]))[::-1]
     share = num_kept / total
     margin = math.ceil(6 * math.sqrt(sample.size * share * (1 - share))) + 3
@@ -55,7 +57,15 @@ def largest_over(pieces: Pieces, num_kept: int, total: int) -> float:
     if num_above < num_kept <= num_above + band.size:
         return _nth(band, num_kept - num_above)
     # the sample misled, as it may once in a billion times or for entries in a regular pattern
-    return _nth(np.concatenate(list(_magnitudes(pieces))), num_kept)
+    return _nth(_together(pieces, total), num_kept)
+
+
+def _together(pieces: Pieces, total: int) -> npt.NDArray[np.float32]:
+    together, end = np.empty(total, np.float32), 0
+    for piece in pieces():
+        start, end = end, end + piece.numel()
+        torch.abs(piece.flatten(), out=torch.from_numpy(together[start:end]))
+    return together
 
 
 def _between(pieces: Pieces, low: float, high: float) -> tuple[int, npt.NDArray[np.float32]]:
@@ -74,5 +84,7 @@ def _magnitudes(pieces: Pieces) -> Iterator[npt.NDArray[np.float32]]:
 
 
 def _nth(magnitude: npt.NDArray[np.float32], num_kept: int) -> float:
+    """The `num_kept`-th largest; the array is left in another order."""
     place = magnitude.size - num_kept
-    return float(np.partition(magnitude, place)[place])
+    magnitude.partition(place)
+    return float(magnitude[place])

@@ -239,7 +239,10 @@ def _random_where(rng: random.Random) -> dict[str, Any]:
 def _random_gate(rng: random.Random, num_experts: int) -> dict[str, Any]:
     one = [1.0, 0.5, 0.1, round(rng.uniform(0.05, 1.0), 3)]
     each = [rng.choice(one) for _ in range(num_experts)]
-    return {"gate": rng.choice(["none", "top", "bernoulli"]), "density": rng.choice([each[0], each])}
+    gate: dict[str, Any] = {"gate": rng.choice(["none", "top", "bernoulli"]), "density": rng.choice([each[0], each])}
+    if gate["gate"] == "top" and rng.random() < 0.3:
+        gate |= rng.choice([{"scope": "model"}, {"ties": "first"}])
+    return gate
 
 
 def _random_factor(rng: random.Random) -> float:

@@ -94,8 +94,8 @@ class TestVote:
         sign = votes.elected_sign(deltas)
         assert sign.tolist() == [1, -1, 1, -1]
         assert [mask.tolist() for mask in votes.agreeing(deltas, sign)] == [
-            [True, True, False, False],
-            [False, True, False, True],
+            [1, 1, 0, 0],
+            [0, 1, 0, 1],
         ]
 
     def test_weights_count_in_a_weighted_tally_only(self) -> None:
@@ -112,19 +112,19 @@ class TestMean:
     """Division by the weights that speak."""
 
     def test_where_nobody_speaks_the_base_stays(self) -> None:
-        total, masks = torch.tensor([0.0, 2.0]), [torch.tensor([False, True]), torch.tensor([False, True])]
+        total, masks = torch.tensor([0.0, 2.0]), [torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0])]
         assert reducers.divide_by_share(total, (0.5, 0.5), masks).tolist() == [0, 2]
 
     def test_where_weights_cancel_the_sum_stays(self) -> None:
-        total, both = torch.tensor([3.0, 3.0]), torch.tensor([True, False])
-        assert reducers.divide_by_share(total, (0.1 + 0.2, -0.3), [torch.tensor([True, True]), both]).tolist() == [
+        total, both = torch.tensor([3.0, 3.0]), torch.tensor([1.0, 0.0])
+        assert reducers.divide_by_share(total, (0.1 + 0.2, -0.3), [torch.tensor([1.0, 1.0]), both]).tolist() == [
             3,
             10,
         ]
         assert reducers.divide_by_share(total, (1.0, -1.0), []).tolist() == [3, 3]
 
     def test_small_weights_are_weights(self) -> None:
-        total, mask = torch.tensor([3e-12]), torch.tensor([True])
+        total, mask = torch.tensor([3e-12]), torch.tensor([1.0])
         assert float(reducers.divide_by_share(total, (1e-12,), [mask])) == pytest.approx(3)
         assert float(reducers.divide_by_share(total, (1e-12,), [])) == pytest.approx(3)
 

@@ -73,7 +73,7 @@ def drop(delta: torch.Tensor, density: float, draw: Draw, start: int = 0) -> tor
     if density >= 1:
         return delta
     drawn = draw.numbers(start, start + delta.numel()) < round(density * LEVELS)
-    return delta * torch.from_numpy(drawn).view(delta.shape).to(delta.device)
+    return delta * torch.from_numpy(drawn.view(np.uint8)).to(delta.device, torch.float32).view(delta.shape)
 
 
 def threshold_of_model(gate: TopGate, site: Site, expert: int) -> float:

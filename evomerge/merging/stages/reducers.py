@@ -47,7 +47,7 @@ def weighted_sum(deltas: Sequence[torch.Tensor], weights: Sequence[Factor]) -> t
 def divide_by_share(total: torch.Tensor, weights: Sequence[Factor], masks: Masks) -> torch.Tensor:
     """Turn a weighted sum into the mean over the experts that speak at each entry (TIES, arXiv:2306.01708, step 3).
 
-    Where nobody speaks, or the speaking weights cancel, the sum stays as it is.
+    Where nobody speaks, or weights of both signs cancel, the sum stays as it is.
 
     Args:
         total: Weighted sum over the experts of what they say; not modified.
@@ -57,11 +57,10 @@ def divide_by_share(total: torch.Tensor, weights: Sequence[Factor], masks: Masks
     numbers = [weight for weight in weights if not isinstance(weight, torch.Tensor)]
     if not masks and len(numbers) == len(weights):
         return total if cancel(numbers) else total / math.fsum(numbers)
-    share, size = torch.zeros_like(total), torch.zeros((), device=total.device)
-    for index, weight in enumerate(weights):
-        spoken = weight * (masks[index] if masks else torch.ones_like(total))
-        share += spoken
-        size = size + (weight.abs() if isinstance(weight, torch.Tensor) else abs(weight))
+    share = weighted_sum(masks or [torch.ones_like(total)] * len(weights), weights)
+    if len(numbers) == len(weights) and min(numbers) >= 0:
+        return total / share.clamp_min_(CANCELLED * math.fsum(numbers) or 1.0)  # where nobody speaks, the sum is zero
+    size = weighted_sum([torch.ones_like(total)] * len(weights), [abs(weight) for weight in weights])
     return total / torch.where(share.abs() <= CANCELLED * size, 1.0, share)
 
 

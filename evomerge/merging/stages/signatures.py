@@ -20,7 +20,7 @@ Factor: TypeAlias = float | torch.Tensor
 """How loudly an expert speaks: a number, or a tensor that broadcasts over the task vector."""
 
 Masks: TypeAlias = Sequence[torch.Tensor]
-"""Where each expert may speak, one boolean tensor per expert; empty when all may speak everywhere."""
+"""Where each expert may speak, one float32 tensor of ones and zeros per expert; empty when all may speak everywhere."""
 
 # The first parameter of each is the value's own class, which a mapping by class cannot say: hence Any.
 

@@ -17,7 +17,7 @@ def sign(
     """Those who have the elected sign may speak (TIES, arXiv:2306.01708, section 4, step 2).
 
     Returns:
-        One boolean mask per expert.
+        One mask per expert.
     """
     heard = deltas
     if vote.tally == "weighted":
@@ -30,12 +30,12 @@ def elected_sign(deltas: Sequence[torch.Tensor]) -> torch.Tensor:
     total = deltas[0].clone()
     for delta in deltas[1:]:
         total += delta
-    return torch.where(total >= 0, 1.0, -1.0)
+    return torch.ones_like(total).copysign_(total + 0.0)  # "+ 0.0" turns -0.0 into 0.0
 
 
 def agreeing(deltas: Sequence[torch.Tensor], sign: torch.Tensor) -> list[torch.Tensor]:
-    """Boolean masks, one per expert, of the entries with the elected sign; a zero agrees with neither."""
-    return [delta * sign > 0 for delta in deltas]
+    """Ones at entries with the elected sign, zeros elsewhere, one tensor per expert; a zero agrees with neither."""
+    return [(delta * sign).relu_().sign_() for delta in deltas]  # in floats: several times faster than booleans
 
 
 VOTES: dict[Kind, Vote] = {SignVote: sign}

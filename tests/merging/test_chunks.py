@@ -1,0 +1,68 @@
+"""Chunks: merging piece by piece is merging whole tensors."""
+
+import random
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from evomerge.merging.chunks import Sources, can_cut, merge_into
+from evomerge.merging.facts import Facts
+from evomerge.merging.pipe import task_vectors
+from evomerge.merging.site import lone_site
+from evomerge.recipe.parts import Parts
+from evomerge.recipe.stages import parse_stage
+from evomerge.testing.stages import draws_for, merged, random_pipe
+
+
+def in_pieces(
+    parts: Parts, experts: list[torch.Tensor], origin: torch.Tensor | None, facts: Facts, keys: list[str]
+) -> torch.Tensor:
+    site = lone_site(draws_for(experts), task_vectors(experts, None if parts.from_zero else origin))
+    result = torch.full_like(experts[0], float("nan"))
+
+    def write(start: int, piece: torch.Tensor) -> None:
+        result[start : start + piece.numel()] = piece
+
+    merge_into(parts, Sources(experts, origin, keys, piece_size=64), site, facts, write)
+    return result
+
+
+@settings(derandomize=True, max_examples=150)
+@given(st.randoms(use_true_random=False), st.integers(1, 3))
+def test_pieces_make_the_whole(rng: random.Random, num_experts: int) -> None:
+    pipe = random_pipe(rng, num_experts)
+    parts = Parts.of(pipe, num_experts)
+    assume(can_cut(parts))
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
+    *experts, origin = torch.randn(num_experts + 1, 333, generator=generator)
+    whole = merged(pipe, experts, origin)
+    facts, keys = Facts(), [f"expert {index}" for index in range(num_experts)]
+    for _ in range(3):  # computed, with a table being made, and from what is remembered
+        torch.testing.assert_close(in_pieces(parts, experts, origin, facts, keys), whole, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [{"gate": "top", "density": 0.5}],
+        [{"gate": "top", "density": 0.5}, {"gate": "bernoulli", "density": 0.5}, {"restore": "l1"}],
+        [{"gate": "bernoulli", "density": 0.3}, {"restore": "inverse"}, {"vote": "sign"}],
+        [{"reduce": "sphere", "t": 0.3}],
+    ],
+)
+def test_common_methods_are_cut(stages: list[dict[str, object]]) -> None:
+    assert can_cut(Parts.of(tuple(map(parse_stage, stages)), 2))
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [{"gate": "bernoulli", "density": 0.5}, {"gate": "top", "density": 0.5}],
+        [{"gate": "top", "density": 0.5, "ties": "first"}],
+        [{"vote": "sign"}, {"reduce": "sphere", "t": 0.3}],
+    ],
+)
+def test_what_needs_whole_tensors_is_not(stages: list[dict[str, object]]) -> None:
+    assert not can_cut(Parts.of(tuple(map(parse_stage, stages)), 2))
