@@ -72,6 +72,7 @@ class Study:
             where=self.settings.file("fitness"),
             device=_device(executor),
             num_threads=executor.threads,
+            is_fused=executor.fused,
         )
 
 

@@ -25,6 +25,7 @@ class WorkerPlan:
         where: Name of the fitness file, for messages.
         device: Torch device.
         num_threads: CPU threads of one worker. Part of a run's identity: the order of sums depends on it.
+        is_fused: Whether merges run as compiled loops; their bits are the same.
     """
 
     recipe: Recipe
@@ -32,6 +33,7 @@ class WorkerPlan:
     where: str
     device: str = "cpu"
     num_threads: int = 1
+    is_fused: bool = False
 
 
 class Worker:
@@ -45,7 +47,7 @@ class Worker:
         """
         torch.set_num_threads(plan.num_threads)
         disable_progress_bar()  # of transformers: the run has a display of its own
-        self._resident = ResidentModel(plan.recipe, Library(), plan.device)
+        self._resident = ResidentModel(plan.recipe, Library(is_fused=plan.is_fused), plan.device)
         tasks = load_tasks(plan.fitness, plan.where)
         self._harness = Harness(tasks, plan.fitness, self._resident.model, self._resident.tokenizer)
 

@@ -62,7 +62,7 @@ def merge_into(
     """
     if parts.from_zero:
         sources = dataclasses.replace(sources, origin=None)
-    parts, site = _prepared(parts, sources, site, facts)
+    parts, site = prepared(parts, sources, site, facts)
     for start, experts, origin in sources.pieces():
         write(start, run_pipe(parts, experts, origin, site.piece(start)))
 
@@ -82,7 +82,7 @@ def _is_trim(gate: object) -> bool:
     return isinstance(gate, TopGate) and gate.ties == "keep"
 
 
-def _prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[Parts, Site]:
+def prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[Parts, Site]:
     """The numbers that depend on whole tensors, put where pieces find them."""
     if isinstance(parts.reduce, Sphere) and isinstance(parts.weigh, Weigh):
         weights = _sphere_weights(parts.reduce, parts.weigh.weigh, sources, facts)

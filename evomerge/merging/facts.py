@@ -9,39 +9,61 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from evomerge.merging.order import Pieces, largest_over
+from evomerge.merging.order import MOST_AT_ONCE, Pieces, between, largest_over, nth, together
 
 T = TypeVar("T")
 
-_COMPACT = 32
-"""A table of magnitudes is kept where it is so many times smaller than the tensor."""
+_MOST_VALUES = 1 << 14
+"""Distinct magnitudes that a table holds at most: differences of half-precision numbers take few values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Magnitudes:
-    """The distinct magnitudes of a tensor, so that its k-th largest is known for every k.
-
-    Differences of half-precision numbers take few values: ten thousand for millions of entries.
+    """A table of some magnitudes of a tensor and of how many entries are at least as large.
 
     Attributes:
-        values_V: Ascending, float32.
+        values_V: Ascending and distinct, the smallest magnitude among them, float32.
         counts_V: How many entries are at least as large, int64.
+        is_complete: Whether no other magnitudes occur.
     """
 
     values_V: npt.NDArray[np.float32]
     counts_V: npt.NDArray[np.int64]
+    is_complete: bool
 
-    def largest(self, num_kept: int) -> float:
-        """The `num_kept`-th largest magnitude."""
+    @classmethod
+    def of(cls, pieces: Pieces, total: int) -> Magnitudes:
+        """The table of a tensor: complete where that is small, else with values at even ranks."""
+        magnitude_N = together(pieces, total)
+        magnitude_N.sort()
+        first_V = np.flatnonzero(np.diff(magnitude_N, prepend=np.float32(-1)))
+        is_complete = first_V.size <= _MOST_VALUES
+        if not is_complete:
+            values = np.unique(magnitude_N[np.linspace(0, total - 1, _MOST_VALUES // 2, dtype=np.int64)])
+            first_V = np.searchsorted(magnitude_N, values)
+        return cls(magnitude_N[first_V], total - first_V, is_complete)
+
+    def largest(self, pieces: Pieces, num_kept: int) -> float:
+        """The `num_kept`-th largest magnitude, exactly."""
         last = int(np.searchsorted(-self.counts_V, -num_kept, side="right")) - 1
-        return float(self.values_V[last])
+        if self.is_complete:
+            return float(self.values_V[last])
+        is_top = last + 1 == self.values_V.size
+        num_above = 0 if is_top else int(self.counts_V[last + 1])
+        band = between(pieces, self.values_V[last], np.inf if is_top else self.values_V[last + 1])
+        return nth(band, num_kept - num_above)
+
+
+ROOM_BYTES = 2 << 30
+"""Of arrays that are remembered because computing them again would take time."""
 
 
 class Facts:
     """Remembers by key; a key names the models by what they contain, so that facts never go stale."""
 
-    def __init__(self) -> None:
+    def __init__(self, room_bytes: int = ROOM_BYTES) -> None:
         self._known: dict[Hashable, Any] = {}
+        self._room_bytes = room_bytes
         self._asked: set[Hashable] = set()
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -49,6 +71,20 @@ class Facts:
         if key not in self._known:
             self._known[key] = compute()
         return cast("T", self._known[key])
+
+    def keep(self, key: Hashable, compute: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """The array of `compute`, remembered while there is room.
+
+        Nothing is forgotten to make room: candidates use all arrays in turn, and of a cycle that is longer than the
+        room the oldest would always be gone just before it is needed.
+        """
+        if key in self._known:
+            return cast("npt.NDArray[Any]", self._known[key])
+        array = compute()
+        if array.nbytes <= self._room_bytes:
+            self._room_bytes -= array.nbytes
+            self._known[key] = array
+        return array
 
     def largest(self, key: Hashable, pieces: Pieces, num_kept: int, total: int) -> float:
         """The `num_kept`-th largest magnitude of a task vector.
@@ -59,20 +95,7 @@ class Facts:
             num_kept: From 1 to `total`.
             total: Number of its entries.
         """
-        if key not in self._asked:  # whoever asks once, to export one recipe, has no use for a table
-            self._asked.add(key)
-        elif table := self.once(("magnitudes", key), lambda: _table(pieces, total)):
-            return table.largest(num_kept)
-        return largest_over(pieces, num_kept, total)
-
-
-def _table(pieces: Pieces, total: int) -> Magnitudes | None:
-    """A table of magnitudes where it is small; None where it is not."""
-    values, counts = np.empty(0, np.float32), np.empty(0, np.int64)
-    for piece in pieces():
-        more, how_often = np.unique(piece.abs().flatten().cpu().numpy(), return_counts=True)
-        values, places = np.unique(np.concatenate([values, more]), return_inverse=True)
-        counts = np.bincount(places, np.concatenate([counts, how_often]), values.size).astype(np.int64)
-        if values.size > max(total, piece.numel()) // _COMPACT:
-            return None
-    return Magnitudes(values, counts[::-1].cumsum()[::-1])
+        if key not in self._asked or total > MOST_AT_ONCE:
+            self._asked.add(key)  # whoever asks once, to export one recipe, has no use for a table
+            return largest_over(pieces, num_kept, total)
+        return self.once(("magnitudes", key), lambda: Magnitudes.of(pieces, total)).largest(pieces, num_kept)

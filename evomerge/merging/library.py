@@ -12,9 +12,17 @@ class Library:
 
     Attributes:
         facts: What is remembered of the models from recipe to recipe.
+        is_fused: Whether merges run as compiled loops where they can.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_fused: bool = False) -> None:
+        """Make an empty library.
+
+        Args:
+            is_fused: Whether merges run as compiled loops where they can, which takes a C++ compiler and some seconds
+                per kind of merge, and gives the same bits.
+        """
+        self.is_fused = is_fused
         self._opened: dict[str, Checkpoint] = {}
         self.facts = Facts()
 

@@ -10,8 +10,9 @@ import torch
 
 from evomerge.checkpoints import Checkpoint, position_of
 from evomerge.errors import CandidateFailed
-from evomerge.merging.chunks import Sources, can_cut, merge_into
+from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared
 from evomerge.merging.draws import Draw
+from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.library import Library
 from evomerge.merging.pipe import run_pipe, task_vectors
 from evomerge.merging.site import Scope, Site
@@ -41,7 +42,7 @@ class Merge:
             library: Where models are opened.
         """
         self._recipe = recipe.canonical
-        self._facts = library.facts
+        self._facts, self._is_fused = library.facts, library.is_fused
         self._checkpoints = {name: library.open(model) for name, model in recipe.models.items()}
         self._identities = self._recipe.identities
         self.donor: Checkpoint = self._checkpoints[recipe.donor]
@@ -110,7 +111,13 @@ class Merge:
             # via the dtype of the file, which need not be the one that the place has
             flat[start : start + piece.numel()].copy_(piece if flat.dtype == dtype else piece.to(dtype))
 
-        merge_into(rule.parts, sources, self._site(blend, rule, name), self._facts, write)
+        site = self._site(blend, rule, name)
+        if self._is_fused and flat.dtype == dtype:
+            parts, site = prepared(rule.parts, sources, site, self._facts)
+            if loop := Loop.of(parts):
+                merge_fused(loop, parts, sources, site, self._facts, flat)
+                return
+        merge_into(rule.parts, sources, site, self._facts, write)
 
     def _source(self, source: str, name: str) -> torch.Tensor:
         """A tensor of a model or of a blend."""

@@ -13,7 +13,7 @@ Pieces = Callable[[], Iterable[torch.Tensor]]
 """Gives the same float32 tensors, piece by piece, as often as it is called."""
 
 _STRIDE = 61  # prime, so that a sample meets all columns of a matrix
-_LARGE = 1 << 27
+MOST_AT_ONCE = 1 << 27
 """Entries beyond which magnitudes are not held in memory together: half a gigabyte."""
 
 
@@ -25,7 +25,7 @@ def largest(delta: torch.Tensor, num_kept: int) -> float:
         num_kept: From 1 to `delta.numel()`.
     """
     # NumPy selects some ten times faster than torch.kthvalue
-    return _nth(delta.abs().flatten().cpu().numpy(), num_kept)
+    return nth(delta.abs().flatten().cpu().numpy(), num_kept)
 
 
 def threshold_over(pieces: Pieces, density: float) -> float:
@@ -34,7 +34,7 @@ def threshold_over(pieces: Pieces, density: float) -> float:
     return largest_over(pieces, max(1, int(density * total)), total)
 
 
-def largest_over(pieces: Pieces, num_kept: int, total: int, in_memory: int = _LARGE) -> float:
+def largest_over(pieces: Pieces, num_kept: int, total: int, in_memory: int = MOST_AT_ONCE) -> float:
     """The `num_kept`-th largest magnitude over all pieces, exactly and in bounded memory.
 
     Where there are many, a sorted sample brackets it; of the second pass only what lies in the bracket is kept.
@@ -46,21 +46,23 @@ def largest_over(pieces: Pieces, num_kept: int, total: int, in_memory: int = _LA
         in_memory: Up to how many entries one pass may collect all magnitudes.
     """
     if total <= in_memory:
-        return _nth(_together(pieces, total), num_kept)
+        return nth(together(pieces, total), num_kept)
     sample = np.sort(np.concatenate([magnitude[::_STRIDE] for magnitude in _magnitudes(pieces)]))[::-1]
     share = num_kept / total
     margin = math.ceil(6 * math.sqrt(sample.size * share * (1 - share))) + 3
     rank = int(share * sample.size)
     high = float(sample[rank - margin]) if rank >= margin else math.inf
     low = float(sample[rank + margin]) if rank + margin < sample.size else -math.inf
-    num_above, band = _between(pieces, low, high)
+    num_above = sum(int(np.count_nonzero(magnitude >= np.float32(high))) for magnitude in _magnitudes(pieces))
+    band = between(pieces, low, high)
     if num_above < num_kept <= num_above + band.size:
-        return _nth(band, num_kept - num_above)
+        return nth(band, num_kept - num_above)
     # the sample misled, as it may once in a billion times or for entries in a regular pattern
-    return _nth(_together(pieces, total), num_kept)
+    return nth(together(pieces, total), num_kept)
 
 
-def _together(pieces: Pieces, total: int) -> npt.NDArray[np.float32]:
+def together(pieces: Pieces, total: int) -> npt.NDArray[np.float32]:
+    """All magnitudes in one array."""
     together, end = np.empty(total, np.float32), 0
     for piece in pieces():
         start, end = end, end + piece.numel()
@@ -68,14 +70,11 @@ def _together(pieces: Pieces, total: int) -> npt.NDArray[np.float32]:
     return together
 
 
-def _between(pieces: Pieces, low: float, high: float) -> tuple[int, npt.NDArray[np.float32]]:
-    """How many magnitudes are at least `high`, and those from `low` up to it."""
-    num_above, inside = 0, list[npt.NDArray[np.float32]]()
-    for magnitude in _magnitudes(pieces):
-        above = magnitude >= np.float32(high)
-        num_above += int(np.count_nonzero(above))
-        inside.append(magnitude[(magnitude >= np.float32(low)) & ~above])
-    return num_above, np.concatenate(inside)
+def between(pieces: Pieces, low: float, high: float) -> npt.NDArray[np.float32]:
+    """The magnitudes from `low` up to but without `high`, in one array."""
+    least, most = np.float32(low), np.float32(high)
+    inside = [magnitude[(magnitude >= least) & (magnitude < most)] for magnitude in _magnitudes(pieces)]
+    return np.concatenate(inside)
 
 
 def _magnitudes(pieces: Pieces) -> Iterator[npt.NDArray[np.float32]]:
@@ -83,7 +82,7 @@ def _magnitudes(pieces: Pieces) -> Iterator[npt.NDArray[np.float32]]:
         yield piece.abs().flatten().cpu().numpy()
 
 
-def _nth(magnitude: npt.NDArray[np.float32], num_kept: int) -> float:
+def nth(magnitude: npt.NDArray[np.float32], num_kept: int) -> float:
     """The `num_kept`-th largest; the array is left in another order."""
     place = magnitude.size - num_kept
     magnitude.partition(place)

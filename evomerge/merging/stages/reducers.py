@@ -37,10 +37,7 @@ def weighted_sum(deltas: Sequence[torch.Tensor], weights: Sequence[Factor]) -> t
     """Sum of weighted tensors of any float dtype, in float32."""
     total = deltas[0].to(torch.float32) * weights[0]
     for delta, weight in zip(deltas[1:], weights[1:], strict=True):
-        if isinstance(weight, torch.Tensor):
-            total.addcmul_(delta.to(torch.float32), weight)
-        else:
-            total.add_(delta.to(torch.float32), alpha=weight)
+        total += delta.to(torch.float32) * weight  # not add_ with alpha, which rounds otherwise than compiled loops do
     return total
 
 
@@ -60,8 +57,12 @@ def divide_by_share(total: torch.Tensor, weights: Sequence[Factor], masks: Masks
     share = weighted_sum(masks or [torch.ones_like(total)] * len(weights), weights)
     if len(numbers) == len(weights) and min(numbers) >= 0:
         return total / share.clamp_min_(CANCELLED * math.fsum(numbers) or 1.0)  # where nobody speaks, the sum is zero
-    size = weighted_sum([torch.ones_like(total)] * len(weights), [abs(weight) for weight in weights])
+    size = weighted_sum([torch.ones_like(total)] * len(weights), [_size(weight) for weight in weights])
     return total / torch.where(share.abs() <= CANCELLED * size, 1.0, share)
+
+
+def _size(weight: Factor) -> Factor:
+    return weight.abs() if isinstance(weight, torch.Tensor) else abs(weight)
 
 
 def sphere(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
