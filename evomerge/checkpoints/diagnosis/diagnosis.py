@@ -1,0 +1,44 @@
+"""The diagnosis: everything that weights alone tell of a base and its experts before they are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evomerge.checkpoints.checkpoint import Checkpoint
+from evomerge.checkpoints.diagnosis.bands import Grouping, suggest
+from evomerge.checkpoints.diagnosis.findings import Finding, findings
+from evomerge.checkpoints.diagnosis.gauges import Regauged, regauged
+from evomerge.checkpoints.diagnosis.survey import Progress, Survey, survey
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found.
+
+    Attributes:
+        survey: Norms, kinship and conflicts, by tensor and for any union of tensors.
+        regauged: Parts that are the base's in another gauge.
+        findings: What to know before merging, the gravest first.
+        grouping: Suggested groups of layers; None for models without layers.
+    """
+
+    survey: Survey
+    regauged: tuple[Regauged, ...]
+    findings: tuple[Finding, ...]
+    grouping: Grouping | None
+
+
+def diagnose(models: Mapping[str, Checkpoint], progress: Progress = lambda done, total: None) -> Diagnosis:
+    """Look at models before merging them.
+
+    Args:
+        models: By name; the first is the base.
+        progress: Told how many entries of how many are read.
+
+    Raises:
+        ConfigError: If tensors do not correspond, or hold what is not a number.
+    """
+    seen = survey(models, progress)
+    gauges = regauged(seen, models)
+    return Diagnosis(seen, tuple(gauges), tuple(findings(seen, gauges)), suggest(seen))
