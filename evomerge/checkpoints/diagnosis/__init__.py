@@ -2,10 +2,11 @@
 
 from evomerge.checkpoints.diagnosis.bands import Grouping
 from evomerge.checkpoints.diagnosis.diagnosis import Diagnosis, diagnose
-from evomerge.checkpoints.diagnosis.findings import Finding
+from evomerge.checkpoints.diagnosis.findings import Finding, thresholds
 from evomerge.checkpoints.diagnosis.gauges import Regauged
 from evomerge.checkpoints.diagnosis.moments import Change, Kinship, Moments
-from evomerge.checkpoints.diagnosis.survey import Survey
+from evomerge.checkpoints.diagnosis.record import record
+from evomerge.checkpoints.diagnosis.survey import Progress, Survey
 
 __all__ = [
     "Change",
@@ -14,7 +15,10 @@ __all__ = [
     "Grouping",
     "Kinship",
     "Moments",
+    "Progress",
     "Regauged",
     "Survey",
     "diagnose",
+    "record",
+    "thresholds",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.diagnosis.bands import Grouping, suggest
-from evomerge.checkpoints.diagnosis.findings import Finding, findings
+from evomerge.checkpoints.diagnosis.findings import Finding, able, findings
 from evomerge.checkpoints.diagnosis.gauges import Regauged, regauged
 from evomerge.checkpoints.diagnosis.survey import Progress, Survey, survey
 
@@ -18,12 +18,14 @@ class Diagnosis:
 
     Attributes:
         survey: Norms, kinship and conflicts, by tensor and for any union of tensors.
+        sound: The same of the experts that can be merged as they are; all of them if none can.
         regauged: Parts that are the base's in another gauge.
         findings: What to know before merging, the gravest first.
-        grouping: Suggested groups of layers; None for models without layers.
+        grouping: Suggested groups of layers, for the sound experts; None for models without layers.
     """
 
     survey: Survey
+    sound: Survey
     regauged: tuple[Regauged, ...]
     findings: tuple[Finding, ...]
     grouping: Grouping | None
@@ -41,4 +43,5 @@ def diagnose(models: Mapping[str, Checkpoint], progress: Progress = lambda done,
     """
     seen = survey(models, progress)
     gauges = regauged(seen, models)
-    return Diagnosis(seen, tuple(gauges), tuple(findings(seen, gauges)), suggest(seen))
+    sound = seen.only(able(seen, gauges) or seen.experts)
+    return Diagnosis(seen, sound, tuple(gauges), tuple(findings(seen, gauges)), suggest(sound))

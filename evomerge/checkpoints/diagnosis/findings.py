@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
-from evomerge.checkpoints.diagnosis.gauges import Regauged
+from evomerge.checkpoints.diagnosis.gauges import REPAIRED_SHARE, SUSPECT_COSINE, Regauged
 from evomerge.checkpoints.diagnosis.moments import Moments
 from evomerge.checkpoints.diagnosis.survey import Survey
 from evomerge.checkpoints.roles import Position
@@ -55,6 +55,19 @@ class Finding(Value):
     sentence: str
 
 
+def thresholds() -> dict[str, str]:
+    """The rules in words."""
+    return {
+        "foreign": f"norm of the changes above {FOREIGN_NORM:.0%} of the base's, or cosine of the weights with the "
+        f"base's below {FOREIGN_COSINE:g}; a whole model if more than {MOST:.0%} of its attention and MLP parts are",
+        "re-gauged": f"cosine with the base below {SUSPECT_COSINE:g}, and undoing a basis change per head or a "
+        f"permutation of MLP units leaves less than {REPAIRED_SHARE:.0%} of the distance",
+        "dwarfs": f"norm of the changes at least {DWARFS:g} times the median of the others'",
+        "unrelated": f"no cosine with another expert's changes beyond ±{UNRELATED:g}",
+        "zeros": f"at least {ROUNDED:.0%} of the entries unchanged in parts that did change, embeddings and head apart",
+    }
+
+
 def findings(survey: Survey, gauges: Sequence[Regauged]) -> list[Finding]:
     """All findings, the gravest first.
 
@@ -62,14 +75,27 @@ def findings(survey: Survey, gauges: Sequence[Regauged]) -> list[Finding]:
         survey: Of the models.
         gauges: Parts known to be the base's in another gauge, which are not foreign.
     """
+    alone = _alone(survey, gauges)
+    others = survey.only(able(survey, gauges))
+    found = [*alone, *_twins(survey), *_dwarfs(others), *_unrelated(others)]
+    grave: list[Severity] = ["stop", "care", "note"]
+    return sorted(found, key=lambda finding: grave.index(finding.severity))
+
+
+def able(survey: Survey, gauges: Sequence[Regauged]) -> list[str]:
+    """Experts that can be merged as they are: neither foreign, nor re-gauged, nor identical to the base."""
+    stopped = {name for finding in _alone(survey, gauges) if finding.severity == "stop" for name in finding.models}
+    return [name for name in survey.experts if name not in stopped]
+
+
+def _alone(survey: Survey, gauges: Sequence[Regauged]) -> list[Finding]:
+    """What concerns each expert by itself."""
     found: list[Finding] = []
     for index, name in enumerate(survey.experts):
         own = [gauge for gauge in gauges if gauge.expert == name]
-        found += [*_regauged(name, own), *_foreign(survey, index, {gauge.part for gauge in own})]
-        found += [*_unchanged(survey, index), *_zeros(survey, index)]
-    found += [*_twins(survey), *_dwarfs(survey), *_unrelated(survey)]
-    grave: list[Severity] = ["stop", "care", "note"]
-    return sorted(found, key=lambda finding: grave.index(finding.severity))
+        about = [*_regauged(name, own), *_foreign(survey, index, {gauge.part for gauge in own})]
+        found += about or [*_unchanged(survey, index), *_zeros(survey, index)]
+    return found
 
 
 def _regauged(name: str, gauges: list[Regauged]) -> Iterator[Finding]:

@@ -98,6 +98,14 @@ class Moments:
             self.moved_NN + other.moved_NN,
         )
 
+    def only(self, experts: list[int]) -> Moments:
+        """Of some of the experts."""
+        rows = [_ONES, _BASE, *(expert + _FIRST for expert in experts)]
+        each = np.ix_(experts, experts)
+        return Moments(
+            self.values_RR[np.ix_(rows, rows)], self.magnitudes_NN[each], self.signs_NN[each], self.moved_NN[each]
+        )
+
     @property
     def num_entries(self) -> int:
         """Of one model."""

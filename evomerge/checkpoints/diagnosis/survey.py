@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
@@ -35,6 +35,12 @@ class Survey:
     base: str
     experts: tuple[str, ...]
     tensors: Mapping[str, Moments]
+
+    def only(self, experts: Collection[str]) -> Survey:
+        """Of some of the experts."""
+        kept = [index for index, name in enumerate(self.experts) if name in experts]
+        tensors = {name: moments.only(kept) for name, moments in self.tensors.items()}
+        return Survey(self.base, tuple(self.experts[index] for index in kept), tensors)
 
     def grouped(self, key: Callable[[str], K]) -> dict[K, Moments]:
         """Moments of the tensors of each key, in the order in which keys appear."""
