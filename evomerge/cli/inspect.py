@@ -72,7 +72,7 @@ def _progress() -> Iterator[Progress]:
     console = Console(stderr=True)
     with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
         row = bars.add_task("reading", total=None)
-        yield lambda done, total: bars.update(row, completed=done, total=total)
+        yield lambda what, done, total: bars.update(row, description=what, completed=done, total=total)
 
 
 def _show(found: Diagnosis, level: shown.Level) -> None:

@@ -9,7 +9,7 @@ from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.diagnosis.bands import Grouping, suggest
 from evomerge.checkpoints.diagnosis.findings import Finding, able, findings
 from evomerge.checkpoints.diagnosis.gauges import Regauged, regauged
-from evomerge.checkpoints.diagnosis.survey import Progress, Survey, survey
+from evomerge.checkpoints.diagnosis.survey import Progress, Survey, ignore, survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,17 @@ class Diagnosis:
     grouping: Grouping | None
 
 
-def diagnose(models: Mapping[str, Checkpoint], progress: Progress = lambda done, total: None) -> Diagnosis:
+def diagnose(models: Mapping[str, Checkpoint], progress: Progress = ignore) -> Diagnosis:
     """Look at models before merging them.
 
     Args:
         models: By name; the first is the base.
-        progress: Told how many entries of how many are read.
+        progress: Told what is being done, and how much of it is.
 
     Raises:
         ConfigError: If tensors do not correspond, or hold what is not a number.
     """
     seen = survey(models, progress)
-    gauges = regauged(seen, models)
+    gauges = regauged(seen, models, progress)
     sound = seen.only(able(seen, gauges) or seen.experts)
     return Diagnosis(seen, sound, tuple(gauges), tuple(findings(seen, gauges)), suggest(sound))

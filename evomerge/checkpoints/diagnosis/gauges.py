@@ -12,7 +12,7 @@ import torch
 from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.diagnosis.heads import undo_value_gauge
 from evomerge.checkpoints.diagnosis.moments import Change
-from evomerge.checkpoints.diagnosis.survey import Survey
+from evomerge.checkpoints.diagnosis.survey import Progress, Survey, ignore
 from evomerge.checkpoints.diagnosis.units import undo_unit_order
 from evomerge.checkpoints.roles import Position, position_of
 from evomerge.documents import Value
@@ -85,7 +85,7 @@ class Block:
     names: tuple[str, ...]
 
 
-def regauged(survey: Survey, models: Mapping[str, Checkpoint]) -> list[Regauged]:
+def regauged(survey: Survey, models: Mapping[str, Checkpoint], progress: Progress = ignore) -> list[Regauged]:
     """Parts that come back to the base when a gauge is undone.
 
     Only parts that the survey found far from the base are read again, one at a time.
@@ -93,14 +93,21 @@ def regauged(survey: Survey, models: Mapping[str, Checkpoint]) -> list[Regauged]
     Args:
         survey: Of these models.
         models: By name.
+        progress: Told after every part.
     """
-    found = (
-        _tried(block, models[survey.base], models[expert], expert)
+    suspects = [
+        (expert, block)
         for index, expert in enumerate(survey.experts)
         for block in blocks(list(survey.tensors))
         if any(_is_suspect(survey.tensors[name].change(index)) for name in block.names)
-    )
-    return [gauge for gauge in found if gauge is not None and gauge.after < REPAIRED_SHARE * gauge.before]
+    ]
+    found: list[Regauged] = []
+    for done, (expert, block) in enumerate(suspects, start=1):
+        gauge = _tried(block, models[survey.base], models[expert], expert)
+        if gauge is not None and gauge.after < REPAIRED_SHARE * gauge.before:
+            found.append(gauge)
+        progress("trying gauges", done, len(suspects))
+    return found
 
 
 def blocks(names: list[str]) -> Iterator[Block]:

@@ -51,8 +51,8 @@ def _joined(value_HSW: torch.Tensor, output_HQS: torch.Tensor) -> Pair:
 
 def _order(base_HSW: torch.Tensor, value_HSW: torch.Tensor) -> list[int]:
     """The expert's head for each head of the base: those whose row spaces share most, together."""
-    bases_HWS = torch.linalg.qr(base_HSW.mT).Q
-    shared_HH = torch.einsum("hsw,gwt->hgst", value_HSW, bases_HWS).square().sum((2, 3))
-    shared_HH = shared_HH / value_HSW.square().sum((1, 2)).clamp_min(torch.finfo(torch.float64).tiny)[:, None]
+    bases_HWS = torch.linalg.qr(base_HSW.mT).Q.to(torch.float32)
+    shared_HH = torch.einsum("hsw,gwt->hgst", value_HSW.to(torch.float32), bases_HWS).square().sum((2, 3))
+    shared_HH = shared_HH / value_HSW.square().sum((1, 2)).clamp_min(1e-30)[:, None]
     own, theirs = linear_sum_assignment(shared_HH.numpy(), maximize=True)
     return [int(own[list(theirs).index(head)]) for head in range(len(own))]

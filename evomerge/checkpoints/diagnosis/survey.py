@@ -15,11 +15,16 @@ from evomerge.checkpoints.roles import Position, position_of
 from evomerge.errors import ConfigError, Problem
 
 K = TypeVar("K", bound=Hashable)
-Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many entries of how many are read."""
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told what is being done, and how much of how much is."""
+
 
 _CHUNK = 1 << 16
 """Entries read at a time: few enough for all models' share to stay in the processor's cache."""
+
+
+def ignore(what: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Survey:
         return [(one, other) for one in range(count) for other in range(one + 1, count)]
 
 
-def survey(models: Mapping[str, Checkpoint], progress: Progress = lambda done, total: None) -> Survey:
+def survey(models: Mapping[str, Checkpoint], progress: Progress = ignore) -> Survey:
     """Read all models once, side by side, in small chunks.
 
     Memory holds a few chunks, whatever the size of the models. Tensors of whole numbers, which no merge changes, are
@@ -92,7 +97,7 @@ def survey(models: Mapping[str, Checkpoint], progress: Progress = lambda done, t
         if not tensors[name].is_finite:
             problems += _not_finite(models, name)
         done += tensors[name].num_entries
-        progress(done, total)
+        progress("reading", done, total)
     ConfigError.raise_if_any(problems)
     return Survey(base, tuple(experts), tensors)
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from evomerge.checkpoints import Position
 from evomerge.checkpoints.diagnosis import Diagnosis, Kinship, Moments, Survey
 from evomerge.recipe.where import Role
+from evomerge.report import style
 from evomerge.report.diagnosis.drawing import Drawing
 from evomerge.report.diagnosis.modelmap import Block, ModelMap
 
@@ -103,7 +104,7 @@ def _panel(
 ) -> None:
     blocks = [
         Block(
-            f"{survey.experts[one]} – {survey.experts[other]}",
+            f"{style.clipped(survey.experts[one], 20)} – {style.clipped(survey.experts[other], 20)}",
             {part: quantity.of(moments.kinship(one, other)) for part, moments in parts.items()},
         )
         for one, other in survey.pairs
@@ -115,4 +116,4 @@ def _panel(
     words = FuncFormatter(lambda value, _: format(value, quantity.numbers))
     bar = figure.colorbar(colored, ax=axes, location="top", fraction=0.03, pad=0.03, aspect=40, format=words)
     bar.set_label(quantity.name)
-    bar.outline.set_visible(False)  # type: ignore[operator]  # the stubs take it for a patch's property
+    bar.outline.set_visible(False)

@@ -6,9 +6,10 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap, Normalize, to_rgb
 from matplotlib.patches import Rectangle
 
 from evomerge.checkpoints import Position
@@ -19,8 +20,8 @@ ROLES: tuple[Role, ...] = ("attention", "mlp", "router", "norm", "other")
 """Rows, from the top."""
 
 _BEFORE: tuple[Role, ...] = ("embedding",)
-_AFTER: tuple[Role, ...] = ("norm", "other", "head")
-_GAP, _HEADING = 0.35, 0.95
+_AFTER: tuple[Role, ...] = (*ROLES, "head")
+_GAP, _HEADING, _INSET = 0.35, 0.95, 0.06
 _MOST_NUMBERS = 9
 """Columns up to which there is room for the numbers themselves."""
 
@@ -116,37 +117,32 @@ class ModelMap:
         return scale
 
     def _draw_block(self, axes: Axes, block: Block, top: float, scale: ScalarMappable, numbers: str) -> None:
-        left = -len(self.before) - (_GAP if self.before else 0)
-        axes.text(left, top + _HEADING - 0.25, block.heading, va="bottom", color=style.INK)
+        axes.text(self._left, top + _HEADING - 0.25, block.heading, va="bottom", color=style.INK)
+        with_numbers = bool(numbers) and self.num_columns <= _MOST_NUMBERS
         for part, value in block.values.items():
             place = self.box(part)
             if place is None:
                 continue
             x, y, width, height = place
-            color = style.FAINT if value is None else scale.to_rgba(value)
             y += top + _HEADING
+            color = to_rgb(style.FAINT) if value is None else _color(scale, value)
             axes.add_patch(Rectangle((x, y), width, height, facecolor=color, edgecolor="white", linewidth=0.7))
             if part in block.marked:
-                inset = 0.06
-                frame = Rectangle((x + inset, y + inset), width - 2 * inset, height - 2 * inset)
-                frame.set(facecolor="none", edgecolor=style.BEST, linewidth=1.6, zorder=3)
-                axes.add_patch(frame)
-            if numbers and value is not None and self.num_columns <= _MOST_NUMBERS:
-                dark = (
-                    sum(
-                        share * channel for share, channel in zip((0.3, 0.59, 0.11), scale.to_rgba(value), strict=False)
-                    )
-                    < 0.5
-                )
+                _frame(axes, x, y, width, height)
+            if with_numbers and value is not None:
+                is_dark = 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2] < 0.5
                 axes.text(
                     x + width / 2, y + height / 2, format(value, numbers), ha="center", va="center", fontsize=8,
-                    color="white" if dark else style.INK,
+                    color="white" if is_dark else style.INK,
                 )  # fmt: skip
 
+    @property
+    def _left(self) -> float:
+        return -len(self.before) - (_GAP if self.before else 0)
+
     def _label(self, axes: Axes, num_blocks: int) -> None:
-        left = -len(self.before) - (_GAP if self.before else 0)
         right = len(self.layers) + len(self.after) + (_GAP if self.after else 0)
-        axes.set_xlim(left, right)
+        axes.set_xlim(self._left, right)
         axes.set_ylim(num_blocks * self.block_height - _GAP, 0)
         step = math.ceil(len(self.layers) / _MOST_TICKS) or 1
         ticks = {index + 0.5: str(layer) for index, layer in enumerate(self.layers) if index % step == 0}
@@ -165,3 +161,15 @@ class ModelMap:
         axes.set_yticks(list(rows), list(rows.values()))
         axes.tick_params(labelcolor=style.INK, labelsize=8)
         axes.set_xlabel("layer")
+
+
+def _color(scale: ScalarMappable, value: float) -> tuple[float, float, float]:
+    red, green, blue, _ = scale.to_rgba(np.array([value]))[0].tolist()
+    return red, green, blue
+
+
+def _frame(axes: Axes, x: float, y: float, width: float, height: float) -> None:
+    """A frame just inside a cell."""
+    frame = Rectangle((x + _INSET, y + _INSET), width - 2 * _INSET, height - 2 * _INSET)
+    frame.set(facecolor="none", edgecolor=style.BEST, linewidth=1.6, zorder=3)
+    axes.add_patch(frame)

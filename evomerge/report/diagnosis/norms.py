@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from evomerge.checkpoints import Position
 from evomerge.checkpoints.diagnosis import Diagnosis
 from evomerge.checkpoints.diagnosis.findings import FOREIGN_NORM
+from evomerge.report import style
 from evomerge.report.diagnosis.drawing import Drawing
 from evomerge.report.diagnosis.modelmap import Block, ModelMap
 
@@ -47,7 +48,7 @@ def _block(diagnosis: Diagnosis, index: int) -> Block:
     values = {part: moments.change(index).relative_norm or None for part, moments in survey.parts.items()}
     marked: set[Position] = {part for part, value in values.items() if value is not None and value > FOREIGN_NORM}
     marked |= {gauge.part for gauge in diagnosis.regauged if gauge.expert == name}
-    return Block(name, values, marked)
+    return Block(style.clipped(name, 60), values, marked)
 
 
 def _draw(figure: Figure, layout: ModelMap, blocks: list[Block]) -> None:
@@ -62,4 +63,4 @@ def _draw(figure: Figure, layout: ModelMap, blocks: list[Block]) -> None:
     bar = figure.colorbar(colored, ax=axes, fraction=0.03, pad=0.015, aspect=30, ticks=steps, format=words)
     bar.minorticks_off()
     bar.set_label("norm of the changes (base: 100%)")
-    bar.outline.set_visible(False)  # type: ignore[operator]  # the stubs take it for a patch's property
+    bar.outline.set_visible(False)

@@ -32,9 +32,17 @@ def test_a_random_model_is_foreign(save: Save, toy: Any) -> None:
     problems = found(save(base=base, math=math, ja=ja, odd=toy.model(5)))
     assert problems["foreign", ("odd",)].severity == "stop"
     assert "odd is foreign: in 6 of 6 parts" in problems["foreign", ("odd",)].sentence
-    assert ("dwarfs", ("odd",)) in problems
-    assert not [models for kind, models in problems if kind in ("foreign", "re-gauged") and models != ("odd",)]
-    assert next(iter(problems))[0] == "foreign", "the gravest comes first"
+    assert set(problems) == {("foreign", ("odd",))}, "nothing else is worth saying of it, and the others are sound"
+
+
+def test_the_gravest_comes_first_and_groups_are_for_sound_experts(save: Save, toy: Any) -> None:
+    base = toy.model(0)
+    math, ja = related(toy, base, 1, 2)
+    models = save(base=base, math=math, ja=ja, loud=toy.tuned(base, 3, by=0.4), odd=toy.model(5))
+    found = diagnose(models)
+    assert [finding.severity for finding in found.findings] == ["stop", "care", "note"]
+    assert found.sound.experts == ("math", "ja", "loud")
+    assert found.grouping == diagnose({name: models[name] for name in ("base", *found.sound.experts)}).grouping
 
 
 def test_a_model_with_one_foreign_layer_has_foreign_parts(save: Save, toy: Any) -> None:

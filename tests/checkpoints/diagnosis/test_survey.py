@@ -66,11 +66,11 @@ def test_tensors_longer_than_a_chunk(save: Save, monkeypatch: pytest.MonkeyPatch
 
 
 def test_progress_counts_entries(save: Save, toy: Any) -> None:
-    base, told = toy.model(0), list[tuple[int, int]]()
-    survey(save(base=base, math=base), lambda done, total: told.append((done, total)))
+    base, told = toy.model(0), list[tuple[str, int, int]]()
+    survey(save(base=base, math=base), lambda *progress: told.append(progress))
     total = sum(tensor.numel() for tensor in base.values())
-    assert told[-1] == (total, total)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1] == ("reading", total, total)
+    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
 
 
 def test_counters_are_left_out(save: Save) -> None:
