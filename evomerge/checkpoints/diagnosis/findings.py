@@ -59,7 +59,7 @@ def thresholds() -> dict[str, str]:
     """The rules in words."""
     return {
         "foreign": f"norm of the changes above {FOREIGN_NORM:.0%} of the base's, or cosine of the weights with the "
-        f"base's below {FOREIGN_COSINE:g}; a whole model if more than {MOST:.0%} of its attention and MLP parts are",
+        f"base's below {FOREIGN_COSINE:g}; a whole model if more than {MOST:.0%} of its parts are, vectors, embeddings and head apart",
         "re-gauged": f"cosine with the base below {SUSPECT_COSINE:g}, and undoing a basis change per head or a "
         f"permutation of MLP units leaves less than {REPAIRED_SHARE:.0%} of the distance",
         "dwarfs": f"norm of the changes at least {DWARFS:g} times the median of the others'",
@@ -118,7 +118,7 @@ def _regauged(name: str, gauges: list[Regauged]) -> Iterator[Finding]:
 
 def _foreign(survey: Survey, index: int, known: set[Position]) -> Iterator[Finding]:
     name = survey.experts[index]
-    bulk = {position: part for position, part in survey.parts.items() if position.role in _BULK}
+    bulk = {position: part for position, part in survey.matrices.parts.items() if position.role in _BULK}
     parts = [position for position, part in bulk.items() if position not in known and _is_foreign(part, index)]
     if not parts:
         return
@@ -214,14 +214,15 @@ def _unrelated(survey: Survey) -> Iterator[Finding]:
         cosine = abs(whole.kinship(one, other).cosine or 0.0)
         for index in (one, other):
             closest[survey.experts[index]] = max(closest[survey.experts[index]], cosine)
-    names = [name for index, name in enumerate(survey.experts) if whole.change(index).norm]
-    for name in names if len(names) > 1 else ():
-        if closest[name] <= UNRELATED:
-            text = (
-                f"{name}'s changes are unrelated to the others' (cosine at most {closest[name]:.3f}): they barely "
-                "interfere in sums, and a sign vote between them is a coin toss."
-            )
-            yield Finding(kind="unrelated", severity="note", models=(name,), sentence=text)
+    moved = [name for index, name in enumerate(survey.experts) if whole.change(index).norm]
+    loners = [name for name in moved if closest[name] <= UNRELATED and len(moved) > 1]
+    if loners:
+        text = (
+            f"The changes of {_listed(loners)} are unrelated to all others (cosine at most "
+            f"{max(closest[name] for name in loners):.3f}): they barely interfere in sums, and a sign vote with them "
+            "is a coin toss."
+        )
+        yield Finding(kind="unrelated", severity="note", models=tuple(loners), sentence=text)
 
 
 def _layers(layers: set[int | None]) -> str:

@@ -74,21 +74,23 @@ class Moments:
         return cls(np.zeros((num_experts + _FIRST,) * 2), each_NN, each_NN, each_NN)
 
     @classmethod
-    def of(cls, base_C: torch.Tensor, experts: list[torch.Tensor]) -> Moments:
+    def of(cls, base_C: torch.Tensor, experts: list[torch.Tensor], room: torch.Tensor | None = None) -> Moments:
         """Of one chunk of C entries, in float64 whatever the dtype they are stored in.
 
         Args:
             base_C: The base's weights.
             experts: Those of every expert.
+            room: What `workspace` gave, for at least C entries, to use again; absent: new.
         """
-        rows_RC = torch.empty((len(experts) + _FIRST, base_C.numel()), dtype=torch.float64)
-        rows_RC[_ONES] = 1.0
-        rows_RC[_BASE] = base_C
+        room = workspace(len(experts), base_C.numel()) if room is None else room
+        rows_RC, spare_NC = torch.split(room[:, : base_C.numel()], [len(experts) + _FIRST, len(experts)])
         changes_NC = rows_RC[_FIRST:]
+        rows_RC[_BASE] = base_C
         for change_C, weights_C in zip(changes_NC, experts, strict=True):
             change_C.copy_(weights_C).sub_(rows_RC[_BASE])
-        signs_NC = changes_NC.sign()
-        return cls(_gram(rows_RC), _gram(changes_NC.abs()), _gram(signs_NC), _gram(signs_NC.abs()))
+        values_RR, magnitudes_NN = _gram(rows_RC), _gram(torch.abs(changes_NC, out=spare_NC))
+        signs_NN = _gram(torch.sign(changes_NC, out=spare_NC))
+        return cls(values_RR, magnitudes_NN, signs_NN, _gram(spare_NC.abs_()))
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(
@@ -153,6 +155,13 @@ class Moments:
         squares = [self.values_RR[row, row], self.values_RR[column, column]]
         apart = max(sum(squares) - 2 * self.values_RR[row, column], 0.0)
         return math.sqrt(apart / max(squares)) if max(squares) else 0.0
+
+
+def workspace(num_experts: int, num_entries: int) -> torch.Tensor:
+    """Memory that moments are computed in, whose first row is the ones."""
+    room = torch.empty((2 * num_experts + _FIRST, num_entries), dtype=torch.float64)
+    room[_ONES] = 1.0
+    return room
 
 
 def _gram(rows_RC: torch.Tensor) -> Gram:

@@ -10,7 +10,7 @@ import torch
 
 from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.compatibility import check_mergeable
-from evomerge.checkpoints.diagnosis.moments import Moments
+from evomerge.checkpoints.diagnosis.moments import Moments, workspace
 from evomerge.checkpoints.roles import Position, position_of
 from evomerge.errors import ConfigError, Problem
 
@@ -35,17 +35,25 @@ class Survey:
         base: Name of the model that changes are taken from.
         experts: Names of the others, in the order of the moments' rows.
         tensors: Moments by the tensor's name.
+        shapes: Shapes by the tensor's name.
     """
 
     base: str
     experts: tuple[str, ...]
     tensors: Mapping[str, Moments]
+    shapes: Mapping[str, tuple[int, ...]]
 
     def only(self, experts: Collection[str]) -> Survey:
         """Of some of the experts."""
         kept = [index for index, name in enumerate(self.experts) if name in experts]
         tensors = {name: moments.only(kept) for name, moments in self.tensors.items()}
-        return Survey(self.base, tuple(self.experts[index] for index in kept), tensors)
+        return Survey(self.base, tuple(self.experts[index] for index in kept), tensors, self.shapes)
+
+    @property
+    def matrices(self) -> Survey:
+        """Without vectors: biases, and the weights of norms, which are alike in any two models."""
+        tensors = {name: moments for name, moments in self.tensors.items() if len(self.shapes[name]) > 1}
+        return Survey(self.base, self.experts, tensors, self.shapes)
 
     def grouped(self, key: Callable[[str], K]) -> dict[K, Moments]:
         """Moments of the tensors of each key, in the order in which keys appear."""
@@ -88,26 +96,28 @@ def survey(models: Mapping[str, Checkpoint], progress: Progress = ignore) -> Sur
     check_mergeable(models, "inspect")
     base, *experts = models
     names = [name for name in models[base].names if models[base].dtype(name).is_floating_point]
-    total = sum(torch.Size(models[base].shape(name)).numel() for name in names)
+    shapes = {name: models[base].shape(name) for name in names}
+    total = sum(torch.Size(shape).numel() for shape in shapes.values())
     tensors: dict[str, Moments] = {}
     problems: list[Problem] = []
+    room = workspace(len(experts), _CHUNK)
     done = 0
     for name in names:
-        tensors[name] = _moments([checkpoint.tensor(name) for checkpoint in models.values()])
+        tensors[name] = _moments([checkpoint.tensor(name) for checkpoint in models.values()], room)
         if not tensors[name].is_finite:
             problems += _not_finite(models, name)
         done += tensors[name].num_entries
         progress("reading", done, total)
     ConfigError.raise_if_any(problems)
-    return Survey(base, tuple(experts), tensors)
+    return Survey(base, tuple(experts), tensors, shapes)
 
 
-def _moments(tensors: list[torch.Tensor]) -> Moments:
+def _moments(tensors: list[torch.Tensor], room: torch.Tensor) -> Moments:
     flat = [tensor.detach().reshape(-1) for tensor in tensors]
     sums = Moments.nothing(len(tensors) - 1)
     for start in range(0, flat[0].numel(), _CHUNK):
         base_C, *experts = [tensor[start : start + _CHUNK] for tensor in flat]
-        sums = sums + Moments.of(base_C, experts)
+        sums = sums + Moments.of(base_C, experts, room)
     return sums
 
 

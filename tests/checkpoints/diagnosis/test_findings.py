@@ -45,6 +45,12 @@ def test_the_gravest_comes_first_and_groups_are_for_sound_experts(save: Save, to
     assert found.grouping == diagnose({name: models[name] for name in ("base", *found.sound.experts)}).grouping
 
 
+def test_biases_that_are_alike_do_not_hide_a_foreign_model(save: Save, toy: Any) -> None:
+    alike = {f"model.layers.{layer}.mlp.up_proj.bias": torch.full((48,), 50.0) for layer in range(3)}
+    problems = found(save(base=toy.model(0) | alike, odd=toy.model(5) | alike))
+    assert "odd is foreign: in 6 of 6 parts" in problems["foreign", ("odd",)].sentence
+
+
 def test_a_model_with_one_foreign_layer_has_foreign_parts(save: Save, toy: Any) -> None:
     base, odd = toy.model(0), toy.model(5)
     math = toy.tuned(base, 1) | {name: tensor for name, tensor in odd.items() if ".1.mlp." in name}
@@ -83,6 +89,15 @@ def test_the_loudest_and_the_loners_are_named(save: Save, toy: Any) -> None:
     problems = found(save(base=base, math=math, ja=ja, loud=loud))
     assert set(problems) == {("dwarfs", ("loud",)), ("unrelated", ("loud",))}
     assert "5.7 times as long" in problems["dwarfs", ("loud",)].sentence
+
+
+def test_experts_without_anything_in_common_are_named_together(save: Save, toy: Any) -> None:
+    base = {"model.layers.0.mlp.up_proj.weight": torch.zeros(2, 8)}
+    one, other = ({name: torch.eye(2, 8).roll(shift, 1) for name in base} for shift in (0, 4))
+    base = {name: torch.ones(2, 8) * 3 for name in base}
+    models = save(base=base, a={n: base[n] + one[n] for n in base}, b={n: base[n] + other[n] for n in base})
+    finding = found(models)["unrelated", ("a", "b")]
+    assert "The changes of a and b are unrelated to all others (cosine at most 0.000)" in finding.sentence
 
 
 def test_rounding_is_told_from_what_stood_still(save: Save, toy: Any) -> None:
