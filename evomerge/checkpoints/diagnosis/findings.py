@@ -59,7 +59,8 @@ def thresholds() -> dict[str, str]:
     """The rules in words."""
     return {
         "foreign": f"norm of the changes above {FOREIGN_NORM:.0%} of the base's, or cosine of the weights with the "
-        f"base's below {FOREIGN_COSINE:g}; a whole model if more than {MOST:.0%} of its parts are, vectors, embeddings and head apart",
+        f"base's below {FOREIGN_COSINE:g}; a whole model if more than {MOST:.0%} of its parts are (vectors, embeddings "
+        "and head do not count)",
         "re-gauged": f"cosine with the base below {SUSPECT_COSINE:g}, and undoing a basis change per head or a "
         f"permutation of MLP units leaves less than {REPAIRED_SHARE:.0%} of the distance",
         "dwarfs": f"norm of the changes at least {DWARFS:g} times the median of the others'",
