@@ -83,6 +83,14 @@ def test_the_figures_show_every_part_with_its_number(made: Made) -> None:
     assert groups.title.startswith("2 bands of layers explain")
 
 
+def test_the_matrix_has_every_pair_twice(made: Made) -> None:
+    found = made(math=0.05, ja=0.1, code=0.2)
+    matrix = next(drawing for drawing in drawings(found) if drawing.name == "matrix")
+    shown = words(matrix.svg)
+    expected = [format(found.survey.whole.kinship(*pair).conflict, ".1%") for pair in found.survey.pairs]
+    assert {value: shown.count(value) for value in expected} == {value: 2 * expected.count(value) for value in expected}
+
+
 def test_figures_become_files(made: Made, tmp_path: Path) -> None:
     found = made(math=0.05, ja=0.1)
     paths = list(write_figures(tmp_path / "new" / "figures", found))
@@ -101,7 +109,8 @@ def test_figures_become_files(made: Made, tmp_path: Path) -> None:
 def test_any_number_of_experts_can_be_shown(made: Made, tmp_path: Path, moved: dict[str, float]) -> None:
     found = made(**moved)
     names = [drawing.name for drawing in drawings(found) if words(drawing.svg)]
-    assert names == (["norms", "kinship", "groups"] if len(moved) > 1 else ["norms", "groups"])
+    extra = {1: [], 2: ["kinship"], 6: ["matrix", "kinship"]}[len(moved)]
+    assert names == ["norms", *extra, "groups"]
     for level in LEVELS:
         assert "nan" not in text(breakdown(found.survey, level))
     assert (pairs(found.survey) is None) == (len(moved) == 1)

@@ -40,6 +40,7 @@ class Quantity:
         least_span: Half the range of colours at least, so that noise stays pale.
         colors: From the lowest to the highest.
         numbers: Their format.
+        coarse: The same where there is little room.
     """
 
     name: str
@@ -48,10 +49,11 @@ class Quantity:
     least_span: float
     colors: str
     numbers: str
+    coarse: str
 
 
-COSINE = Quantity("cosine of the changes", lambda kin: kin.cosine, 0.0, 0.1, "RdBu", "z.2f")
-CONFLICT = Quantity("share of opposite signs", lambda kin: kin.conflict, 0.5, 0.05, "RdBu_r", ".1%")
+COSINE = Quantity("cosine of the changes", lambda kin: kin.cosine, 0.0, 0.1, "RdBu", "z.2f", "z.2f")
+CONFLICT = Quantity("share of opposite signs", lambda kin: kin.conflict, 0.5, 0.05, "RdBu_r", ".1%", ".0%")
 
 
 def kinship(diagnosis: Diagnosis) -> Drawing | None:
@@ -113,7 +115,7 @@ def _panel(
     span = max([abs(value - quantity.neutral) for value in shown], default=0.0)
     scale = CenteredNorm(quantity.neutral, max(span, quantity.least_span))
     colored = layout.draw(axes, blocks, (colormaps[quantity.colors], scale), quantity.numbers)
-    words = FuncFormatter(lambda value, _: format(value, quantity.numbers))
+    words = FuncFormatter(lambda value, _: format(value, quantity.coarse))
     bar = figure.colorbar(colored, ax=axes, location="top", fraction=0.03, pad=0.03, aspect=40, format=words)
     bar.set_label(quantity.name)
     bar.outline.set_visible(False)

@@ -75,7 +75,7 @@ class ModelMap:
     @property
     def block_height(self) -> float:
         """Rows that a block takes with its heading."""
-        return len(self.roles) + _HEADING + _GAP
+        return len(self.roles) + self._heading_height + _GAP
 
     @property
     def num_columns(self) -> int:
@@ -113,18 +113,19 @@ class ModelMap:
         scale = ScalarMappable(colors[1], colors[0])
         for index, block in enumerate(blocks):
             self._draw_block(axes, block, index * self.block_height, scale, numbers)
-        self._label(axes, len(blocks))
+        self._label(axes, [block.heading for block in blocks])
         return scale
 
     def _draw_block(self, axes: Axes, block: Block, top: float, scale: ScalarMappable, numbers: str) -> None:
-        axes.text(self._left, top + _HEADING - 0.25, block.heading, va="bottom", color=style.INK)
+        if self._heading_height:
+            axes.text(self._left, top + _HEADING - 0.25, block.heading, va="bottom", color=style.INK)
         with_numbers = bool(numbers) and self.num_columns <= _MOST_NUMBERS
         for part, value in block.values.items():
             place = self.box(part)
             if place is None:
                 continue
             x, y, width, height = place
-            y += top + _HEADING
+            y += top + self._heading_height
             color = to_rgb(style.FAINT) if value is None else _color(scale, value)
             axes.add_patch(Rectangle((x, y), width, height, facecolor=color, edgecolor="white", linewidth=0.7))
             if part in block.marked:
@@ -137,13 +138,18 @@ class ModelMap:
                 )  # fmt: skip
 
     @property
+    def _heading_height(self) -> float:
+        """None where a block is one row, whose name is then the heading."""
+        return _HEADING if len(self.roles) > 1 else 0.0
+
+    @property
     def _left(self) -> float:
         return -len(self.before) - (_GAP if self.before else 0)
 
-    def _label(self, axes: Axes, num_blocks: int) -> None:
+    def _label(self, axes: Axes, headings: list[str]) -> None:
         right = len(self.layers) + len(self.after) + (_GAP if self.after else 0)
         axes.set_xlim(self._left, right)
-        axes.set_ylim(num_blocks * self.block_height - _GAP, 0)
+        axes.set_ylim(len(headings) * self.block_height - _GAP, 0)
         step = math.ceil(len(self.layers) / _MOST_TICKS) or 1
         ticks = {index + 0.5: str(layer) for index, layer in enumerate(self.layers) if index % step == 0}
         for role in (*self.before, *self.after):
@@ -154,8 +160,8 @@ class ModelMap:
             for label in axes.get_xticklabels()[len(ticks) - len(self.before) - len(self.after) :]:
                 label.set_rotation(90)
         rows = {
-            block * self.block_height + _HEADING + row + 0.5: role
-            for block in range(num_blocks)
+            block * self.block_height + self._heading_height + row + 0.5: role if self._heading_height else heading
+            for block, heading in enumerate(headings)
             for row, role in enumerate(self.roles)
         }
         axes.set_yticks(list(rows), list(rows.values()))

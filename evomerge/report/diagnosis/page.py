@@ -12,13 +12,14 @@ from evomerge.report import pages
 from evomerge.report.diagnosis.drawing import Drawing
 from evomerge.report.diagnosis.groups import groups
 from evomerge.report.diagnosis.kinship import kinship
+from evomerge.report.diagnosis.matrix import matrix
 from evomerge.report.diagnosis.norms import norms
 from evomerge.report.diagnosis.tables import breakdown, experts, pairs
 
 
 def drawings(diagnosis: Diagnosis) -> list[Drawing]:
     """Every figure that the models allow, in reading order."""
-    drawn = (figure(diagnosis) for figure in (norms, kinship, groups))
+    drawn = (figure(diagnosis) for figure in (norms, matrix, kinship, groups))
     return [drawing for drawing in drawn if drawing is not None]
 
 
