@@ -18,10 +18,10 @@ class Diagnosis:
 
     Attributes:
         survey: Norms, kinship and conflicts, by tensor and for any union of tensors.
-        sound: The same of the experts that can be merged as they are; all of them if none can.
+        sound: The same of the experts that can be merged as they are.
         regauged: Parts that are the base's in another gauge.
         findings: What to know before merging, the gravest first.
-        grouping: Suggested groups of layers, for the sound experts; None for models without layers.
+        grouping: Suggested groups of layers, for the sound experts; None if there are none, and for models without layers.
     """
 
     survey: Survey
@@ -43,5 +43,6 @@ def diagnose(models: Mapping[str, Checkpoint], progress: Progress = ignore) -> D
     """
     seen = survey(models, progress)
     gauges = regauged(seen, models, progress)
-    sound = seen.only(able(seen, gauges) or seen.experts)
-    return Diagnosis(seen, sound, tuple(gauges), tuple(findings(seen, gauges)), suggest(sound))
+    sound = seen.only(able(seen, gauges))
+    grouping = suggest(sound) if sound.experts else None
+    return Diagnosis(seen, sound, tuple(gauges), tuple(findings(seen, gauges)), grouping)
