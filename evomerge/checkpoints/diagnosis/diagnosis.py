@@ -21,7 +21,7 @@ class Diagnosis:
         sound: The same of the experts that can be merged as they are.
         regauged: Parts that are the base's in another gauge.
         findings: What to know before merging, the gravest first.
-        grouping: Suggested groups of layers, for the sound experts; None if there are none, and for models without layers.
+        grouping: Suggested groups of layers, for the sound experts; None without experts or layers.
     """
 
     survey: Survey
