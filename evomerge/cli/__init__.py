@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "show a run as tables and write its HTML page",
     "export": "write a run's best recipe, or a recipe file, as a Hugging Face checkpoint",
     "evaluate": "score a checkpoint or a recipe with a fitness",
+    "inspect": "look at models before merging: norms, kinship, sign conflicts, foreign and re-gauged parts",
     "ls": "list spaces, fitnesses, optimisers, presets, experiments and runs",
     "validate": "check search-space, fitness and recipe files, all problems at once",
     "doctor": "look at this installation and machine, and say what is missing",

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from evomerge.cli import parser
-from evomerge.report import finalists_table, write_report
+from evomerge.report.html import write_report
+from evomerge.report.tables import finalists_table
 from evomerge.runs import RunLog
 from evomerge.runs.log import identity_of
 from evomerge.runs.results import Results

@@ -9,7 +9,8 @@ from evomerge.cli.display import Display, open_display
 from evomerge.errors import ConfigError
 from evomerge.execution import Executor
 from evomerge.finals import assess, entries
-from evomerge.report import finalists_table, write_report
+from evomerge.report.html import write_report
+from evomerge.report.tables import finalists_table
 from evomerge.runs import Finished, RunLog, Started
 from evomerge.runs.environment import describe, save_environment
 from evomerge.runs.log import check_free, identity_of

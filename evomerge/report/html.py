@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evomerge import __version__
 from evomerge.documents import shown, tree_of
-from evomerge.errors import EvomergeError
 from evomerge.fitness.items import SPLITS
 from evomerge.recipe import canonical, dump_recipe
-from evomerge.report import commands, summary, tables
+from evomerge.report import commands, pages, summary, tables
 from evomerge.report.figures import pictures
 from evomerge.report.verdict import chosen, verdict
 from evomerge.runs.results import Contender, Results
@@ -44,8 +41,8 @@ def write_report(folder: Path, results: Results, settings: Settings, identity: M
         EvomergeError: If the folder cannot be written.
     """
     items = json.dumps(commands.test_items(results.fitness))
-    _write(folder / commands.ITEMS_FILE, items + "\n")
-    _write(folder / FILE_NAME, page(folder, results, settings, identity))
+    pages.write(folder / commands.ITEMS_FILE, items + "\n")
+    pages.write(folder / FILE_NAME, page(folder, results, settings, identity))
     return folder / FILE_NAME
 
 
@@ -76,7 +73,7 @@ def page(folder: Path, results: Results, settings: Settings, identity: Mapping[s
         "items_file": commands.ITEMS_FILE,
         "several_folders": len(results.fitness.spec.include) > 1,
     }
-    return _environment().get_template("page.html").render(told)
+    return pages.fill("page.html", told)
 
 
 def _commands(folder: Path, results: Results, settings: Settings) -> dict[str, str | None]:
@@ -86,16 +83,6 @@ def _commands(folder: Path, results: Results, settings: Settings) -> dict[str, s
         "export": commands.export(folder),
         "lm_eval": commands.lm_eval(folder, results.fitness, best.recipe, settings) if best else None,
     }
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("evomerge.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _recipe(contender: Contender, folder: Path) -> dict[str, Any]:
@@ -143,14 +130,3 @@ def _named(tree: Mapping[str, Any]) -> str:
     """A part of the settings in one line: its name, then the rest."""
     rest = ", ".join(f"{name} {shown(value)}" for name, value in tree.items() if name != "name" and value is not None)
     return f"{tree.get('name')} ({rest})" if rest else str(tree.get("name"))
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that whoever reads it meanwhile sees the old one or the new one, never half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise EvomergeError(f"{path} cannot be written: {error.strerror}.") from error

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import matplotlib.style
 from matplotlib.axes import Axes
@@ -17,11 +18,13 @@ CANDIDATE = "#9fb3c8"
 FINALIST = "#0072b2"
 REFERENCE = "#3f3f3f"
 BEST = "#d55e00"
+SERIES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#3f3f3f")
 INK = "#1f2328"
 FAINT = "#d0d7de"
 MUTED = "#57606a"
 
 WIDTH_IN = 7.4
+_TITLE_IN = 0.3
 _SVG, _LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 _RC = {
@@ -62,6 +65,23 @@ def render(name: str, height_in: float, draw: Callable[[Figure], None]) -> str:
         draw: Fills the empty figure.
     """
     raw = io.StringIO()
+    with _drawn(name, height_in, draw) as figure:
+        figure.savefig(raw, format="svg", metadata={"Date": None})
+    return _inline(raw.getvalue(), name)
+
+
+def render_png(title: str, height_in: float, draw: Callable[[Figure], None], dots_per_inch: int = 200) -> bytes:
+    """Draw the same figure as a PNG file that stands alone, under its title."""
+    raw = io.BytesIO()
+    with _drawn(title, height_in + _TITLE_IN, draw) as figure:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+        figure.savefig(raw, format="png", dpi=dots_per_inch, metadata={"Software": None})
+    return raw.getvalue()
+
+
+@contextlib.contextmanager
+def _drawn(name: str, height_in: float, draw: Callable[[Figure], None]) -> Iterator[Figure]:
+    """A figure in our style, for as long as the style holds."""
     with matplotlib.style.context(["default", {**_RC, "svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "Glyph .* missing"
@@ -69,8 +89,7 @@ def render(name: str, height_in: float, draw: Callable[[Figure], None]) -> str:
         figure = Figure(figsize=(WIDTH_IN, height_in))
         FigureCanvasAgg(figure)  # measures text
         draw(figure)
-        figure.savefig(raw, format="svg", metadata={"Date": None})
-    return _inline(raw.getvalue(), name)
+        yield figure
 
 
 def settle(figure: Figure) -> None:

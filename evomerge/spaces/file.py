@@ -30,12 +30,30 @@ class Groups(Value):
 
     Attributes:
         layers: Number of bands that the layers are cut into, as even as can be.
+        bands: The bands instead of their number, each as first and last layer; `evomerge inspect` suggests some.
         roles: Roles that get genes of their own: in every band, or once if they lie outside the layers. Absent: a band
             is one group. What belongs to none makes up a last group, `rest`.
     """
 
     layers: int = pydantic.Field(default=1, ge=1)
+    bands: Annotated[tuple[tuple[int, int], ...], pydantic.Field(min_length=1)] | None = None
     roles: tuple[Role, ...] = ()
+
+    @pydantic.field_validator("bands")
+    @classmethod
+    def _ascending(cls, bands: tuple[tuple[int, int], ...] | None) -> tuple[tuple[int, int], ...] | None:
+        before = -1
+        for first, last in bands or ():
+            if not before < first <= last:
+                raise fault(f"[{first}, {last}] does not follow what stands before it. Write [first, last], ascending.")
+            before = last
+        return bands
+
+    @pydantic.model_validator(mode="after")
+    def _cut_once(self) -> Self:
+        if self.bands and self.layers != 1:
+            raise fault('"layers" and "bands" both cut the layers. Keep one of them.')
+        return self
 
     @pydantic.field_validator("roles")
     @classmethod

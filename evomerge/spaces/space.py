@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,15 +64,25 @@ def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, wher
         where: Name of the file, for messages.
 
     Raises:
-        ConfigError: If there are more bands than layers, or a seed does not lie in the space.
+        ConfigError: If there are more bands than layers, if a band's layers do not exist, or if a seed does not lie in
+            the space.
     """
-    if space.groups and space.groups.layers > num_layers:
-        what = f"{space.groups.layers} bands of layers, but the models have {num_layers} layers. Ask for fewer."
-        raise ConfigError.at(f"{where}: groups.layers", what)
+    if space.groups:
+        _check_bands(space.groups, num_layers, where)
     blends = {name: _opened(name, blend, space.groups, num_layers) for name, blend in space.blends.items()}
     template = space.model_copy(update={"models": dict(models)}).recipe_tree(blends)
     genes = tuple(genes_in(blends))
     return SearchSpace(genes, template, _seeds(space, blends, genes, where), where)
+
+
+def _check_bands(groups: Groups, num_layers: int, where: str) -> None:
+    if groups.layers > num_layers:
+        what = f"{groups.layers} bands of layers, but the models have {num_layers} layers. Ask for fewer."
+        raise ConfigError.at(f"{where}: groups.layers", what)
+    if groups.bands and groups.bands[-1][1] >= num_layers:
+        last = f"layer {groups.bands[-1][1]} does not exist: the models' last layer is {num_layers - 1}"
+        what = f"{last}. End the last band there."
+        raise ConfigError.at(f"{where}: groups.bands", what)
 
 
 def _seeds(space: SpaceFile, blends: Mapping[str, Tree], genes: tuple[Gene, ...], where: str) -> tuple[Genome, ...]:
@@ -108,9 +119,7 @@ def _opened(name: str, blend: Mapping[str, Tree], groups: Groups | None, num_lay
 def _groups(groups: Groups, num_layers: int) -> Iterator[tuple[str, dict[str, Tree] | None]]:
     """Name and selector of every group; the last one takes what is left."""
     inside: tuple[Role | None, ...] = tuple(role for role in groups.roles if role not in _OUTSIDE)
-    for band in range(groups.layers):
-        first = band * num_layers // groups.layers
-        last = (band + 1) * num_layers // groups.layers - 1
+    for first, last in groups.bands or _even(groups.layers, num_layers):
         name = f"layers {first}-{last}" if last > first else f"layer {first}"
         for role in inside if groups.roles else (None,):
             selector: dict[str, Tree] = {"layers": [first, last]}
@@ -119,6 +128,12 @@ def _groups(groups: Groups, num_layers: int) -> Iterator[tuple[str, dict[str, Tr
         if role in _OUTSIDE:
             yield role, {"roles": [role]}
     yield "rest", None
+
+
+def _even(num_bands: int, num_layers: int) -> list[tuple[int, int]]:
+    """First and last layer of bands as even as can be."""
+    starts = [band * num_layers // num_bands for band in range(num_bands + 1)]
+    return [(first, after - 1) for first, after in itertools.pairwise(starts)]
 
 
 def _namer(prefix: str, blend: Mapping[str, Tree]) -> Callable[[Path], str]:

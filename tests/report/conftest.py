@@ -15,7 +15,7 @@ from evomerge.documents import tree_of
 from evomerge.fitness import Fitness, FitnessSpec, ItemSplits, Objectives
 from evomerge.recipe import Recipe
 from evomerge.recipe.references import references
-from evomerge.report import write_report
+from evomerge.report.html import write_report
 from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, Finished, RunLog, Started, Told
 from evomerge.runs.results import Results, layers
 from evomerge.settings import Settings

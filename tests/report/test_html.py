@@ -10,7 +10,7 @@ import pytest
 
 from evomerge.errors import EvomergeError
 from evomerge.recipe import load_recipe
-from evomerge.report import write_report
+from evomerge.report.html import write_report
 
 HOSTILE = {
     "base": "<script>alert('base')</script>",

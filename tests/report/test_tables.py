@@ -6,8 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from evomerge.report import finalists_table
-from evomerge.report.tables import rows
+from evomerge.report.tables import finalists_table, rows
 from evomerge.runs.results import Results
 
 

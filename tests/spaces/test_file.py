@@ -107,6 +107,19 @@ def test_a_choice_between_a_gate_and_none_may_share_a_density() -> None:
         ),
         ({"groups": {"layers": 0}}, ": groups.layers: 0: Input should be greater than or equal to 1."),
         ({"groups": {"layer": 2}}, ': groups: "layer" is not a known key. Did you mean "layers"?'),
+        (
+            {"groups": {"bands": [[0, 1], [1, 2]]}},
+            ": groups.bands: [1, 2] does not follow what stands before it. Write [first, last], ascending.",
+        ),
+        (
+            {"groups": {"bands": [[2, 1]]}},
+            ": groups.bands: [2, 1] does not follow what stands before it. Write [first, last], ascending.",
+        ),
+        ({"groups": {"bands": []}}, ": groups.bands: 0 entries are too few. Give 1 or more."),
+        (
+            {"groups": {"layers": 2, "bands": [[0, 1]]}},
+            ': groups: "layers" and "bands" both cut the layers. Keep one of them.',
+        ),
         ({"groups": {"roles": ["mpl"]}}, ': groups.roles[0]: "mpl" is not allowed. Did you mean "mlp"?'),
         ({"groups": {"roles": ["mlp", "mlp"]}}, ': groups.roles: "mlp" stands twice.'),
         ({"dtype": "int8"}, ': dtype: "int8" is not allowed. Allowed: bfloat16, float16, float32.'),

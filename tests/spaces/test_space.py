@@ -102,6 +102,18 @@ class TestGenes:
             "s.yaml: groups.layers: 4 bands of layers, but the models have 3 layers. Ask for fewer."
         )
 
+    def test_bands_may_be_given_as_they_are(self) -> None:
+        space = bound({"pipe": [{"vote": {"choice": ["none", "sign"]}}]}, 6, groups={"bands": [[0, 0], [1, 3], [5, 5]]})
+        assert names(space) == [f"mix/{band}/vote" for band in ("layer 0", "layers 1-3", "layer 5", "rest")]
+        assert space.decode(("sign",) * 4).blends["mix"].rules[1].where == parse_where({"layers": [1, 3]})
+
+    def test_bands_end_with_the_last_layer(self) -> None:
+        with pytest.raises(ConfigError) as caught:
+            bound({"pipe": TIES}, num_layers=3, groups={"bands": [[0, 1], [2, 3]]})
+        assert str(caught.value) == (
+            "s.yaml: groups.bands: layer 3 does not exist: the models' last layer is 2. End the last band there."
+        )
+
     def test_groups_become_rules(self) -> None:
         space = bound({"pipe": [WEIGHTS]}, groups={"layers": 2, "roles": ["mlp", "embedding"]})
         recipe = space.decode((0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8))
