@@ -41,6 +41,7 @@ class Search:
     watch: Callable[[Event], None] = lambda event: None
     _progress: Progress = field(default_factory=Progress)
     _flying: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _failed: list[Failed] = field(default_factory=list)
 
     def run(self) -> Progress:
         """Search until the budget is spent or the space is exhausted.
@@ -53,7 +54,9 @@ class Search:
         while True:
             while len(self._flying) < self.executor.capacity and (number := self._next(interrupted)) is not None:
                 self._launch(number, self.space.decode(self._progress.genomes[number]))
-            if not self._flying:
+            if self._failed and not self._flying:
+                self._tell_failures()
+            elif not self._flying:
                 return self._progress
             for outcome in self.executor.wait():
                 self._receive(outcome)
@@ -83,8 +86,7 @@ class Search:
     def _receive(self, outcome: Outcome) -> None:
         first, *twins = self._flying.pop(self._progress.digests[outcome.number])
         if outcome.failure is not None:
-            for number in (first, *twins):
-                self._tell(Failed(number, outcome.failure, outcome.attempts))
+            self._failed += [Failed(number, outcome.failure, outcome.attempts) for number in (first, *twins)]
             return
         items = self.fitness.search_items
         timings = (outcome.merge_s, outcome.score_s, outcome.attempts)
@@ -98,6 +100,12 @@ class Search:
         self._log(result, Told(result.number, losses))
         self._progress.losses[result.number] = losses
         self.optimizer.tell(result.number, Scored(losses))
+
+    def _tell_failures(self) -> None:
+        """Told last, when nothing is in flight, so that what was worst does not depend on who was first."""
+        failures, self._failed = sorted(self._failed, key=lambda failure: failure.number), []
+        for failure in failures:
+            self._tell(failure)
 
     def _worst(self) -> tuple[float, ...]:
         """Per objective, the worst loss seen: rank-based optimisers need no more than the order."""

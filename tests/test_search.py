@@ -134,11 +134,15 @@ class TestTheLoop:
         assert len(executor.jobs) == 1
         assert sum(isinstance(event, Told) for event in log.events()) == 3
 
-    def test_a_failed_candidate_is_told_the_worst_loss_so_far(self, study: Study, log: RunLog) -> None:
-        run(study, log, Arithmetic(fails=lambda job: job.number == 5))
+    @pytest.mark.parametrize("capacity", [1, 2, 4])
+    def test_a_failed_candidate_is_told_the_worst_loss_of_its_generation_and_those_before(
+        self, study: Study, log: RunLog, capacity: int
+    ) -> None:
+        """Whatever the number of workers, so that the search goes the same way."""
+        run(study, log, Arithmetic(capacity, fails=lambda job: job.number in (4, 5)))
         losses = {event.number: event.losses for event in log.events() if isinstance(event, Told)}
-        before = [losses[number] for number in range(5)]
-        assert losses[5] == tuple(max(column) for column in zip(*before, strict=True))
+        scored = [losses[number] for number in (0, 1, 2, 3, 6, 7)]  # generations of four
+        assert losses[4] == losses[5] == tuple(max(column) for column in zip(*scored, strict=True))
 
     def test_a_search_whose_candidates_all_fail_ends(self, study: Study, log: RunLog) -> None:
         run(study, log, Arithmetic(fails=lambda job: True))
