@@ -14,6 +14,7 @@ import torch
 from evomerge.checkpoints.files import files_of, open_file
 from evomerge.checkpoints.roles import Position, positions_of
 from evomerge.checkpoints.ties import ties_of
+from evomerge.checkpoints.vocabulary import Vocabulary, vocabulary_of
 from evomerge.errors import ConfigError
 
 DTYPES = {
@@ -97,6 +98,11 @@ class Checkpoint:
         if name not in self._tensors:  # a view of the file: what is remembered takes no memory to speak of
             self._tensors[name] = self._handles[self.files[name]].get_tensor(name)
         return self._tensors[name]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Of the tokenizer in the folder."""
+        return vocabulary_of(self.folder)
 
     @cached_property
     def num_parameters(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from evomerge.checkpoints.checkpoint import Checkpoint
-from evomerge.checkpoints.vocabulary import agree, vocabulary_of
+from evomerge.checkpoints.rows import share_tokens
+from evomerge.checkpoints.vocabulary import agree
 from evomerge.errors import ConfigError, Problem
 
 _MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim")
@@ -43,9 +44,8 @@ def _differences(reference: Checkpoint, other: Checkpoint, first: str) -> Iterat
         stated = "; ".join(f"{key} is {its}, not {wanted}" for key, its, wanted in differing)
         yield f"is built differently from {first}: {stated}. {_ADVICE}"
         return
-    its, wanted = vocabulary_of(other), vocabulary_of(reference)
-    nested = agree(its, wanted)
-    if its and wanted and not nested:
+    its, wanted = other.vocabulary, reference.vocabulary
+    if its and wanted and not agree(its, wanted):
         yield (
             f"has another vocabulary than {first} ({len(its)} tokens against {len(wanted)}). "
             "Rows of the embeddings would not mean the same tokens; use models that share a tokenizer."
@@ -55,8 +55,7 @@ def _differences(reference: Checkpoint, other: Checkpoint, first: str) -> Iterat
     if extra := [name for name in other.names if name not in reference.files]:
         yield f"has {len(extra)} tensors that {first} lacks, {extra[0]} among them. {_ADVICE}"
     shared = [name for name in reference.names if name in other.files]
-    known = bool(its and wanted and nested)
-    if misshapen := [name for name in shared if not _fits(reference, other, name, other_rows=known)]:
+    if misshapen := [name for name in shared if not _fits(name, reference, other)]:
         name = misshapen[0]
         shapes = f"{name} is {list(other.shape(name))}, not {list(reference.shape(name))}"
         yield (
@@ -69,7 +68,9 @@ def _differences(reference: Checkpoint, other: Checkpoint, first: str) -> Iterat
         yield f"{len(mistyped)} tensors are of another kind than in {first}: {dtypes}. {_ADVICE}"
 
 
-def _fits(reference: Checkpoint, other: Checkpoint, name: str, *, other_rows: bool) -> bool:
-    """Whether two tensors can be merged; where tokenizers agree, the longer of two embeddings may have other rows."""
+def _fits(name: str, reference: Checkpoint, other: Checkpoint) -> bool:
+    """Whether a tensor can be merged: of one shape, or longer in one model by rows of tokens that it alone has."""
     its, wanted = other.shape(name), reference.shape(name)
-    return its == wanted or (other_rows and reference.position(name).per_token and its[1:] == wanted[1:])
+    if its == wanted:
+        return True
+    return reference.position(name).per_token and its[1:] == wanted[1:] and share_tokens(reference, other)

@@ -137,9 +137,3 @@ def _guessed(name: str, layer: int | None, shape: tuple[int, ...], vocab_size: A
     if role == "other" and len(shape) == 1 and name.endswith(".weight"):  # no other part has a vector of weights
         role = "norm"
     return Position(layer, role, per_token=per_token, per_expert=len(shape) == 3 and ".experts." in name)
-
-
-@functools.cache
-def position_of(name: str) -> Position:
-    """Layer and role by the name alone."""
-    return positions_of({}, {name: ()})[name]

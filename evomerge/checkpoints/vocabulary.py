@@ -1,46 +1,26 @@
-"""Vocabularies: whether the rows of two models' embeddings mean the same tokens, and how many rows they share."""
+"""Vocabularies: whether the rows of two models' embeddings mean the same tokens."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evomerge.checkpoints.checkpoint import Checkpoint
+Vocabulary = Mapping[str, int]
+"""Token to id, without tokens that were added to a trained tokenizer; empty where no file says."""
 
 
-def vocabulary_of(checkpoint: Checkpoint) -> dict[str, int]:
-    """Token to id, without tokens that were added to a trained vocabulary.
-
-    Returns:
-        Empty where no file of the tokenizer says, as beside weights alone.
-    """
-    folder = checkpoint.folder
+def vocabulary_of(folder: Path) -> Vocabulary:
+    """The vocabulary of the tokenizer beside a model; empty beside weights alone."""
     readers = (_tokenizer_json, _vocab_json, _vocab_txt)
     return next((found for reader in readers if (found := reader(folder))), {})
 
 
-def agree(one: dict[str, int], other: dict[str, int]) -> bool:
-    """Whether one vocabulary is the beginning of the other, or the same."""
+def agree(one: Vocabulary, other: Vocabulary) -> bool:
+    """Whether one vocabulary is a part of the other, with the same ids."""
     small, large = sorted((one, other), key=len)
     return small.items() <= large.items()
-
-
-def shared_rows(checkpoints: Iterable[Checkpoint]) -> dict[str, int]:
-    """How many rows all models have of each tensor with one row per token, where they do not all have the same.
-
-    Fine-tunes pad their embeddings to other sizes, or add tokens at the end. Rows beyond the shared ones exist in some
-    models only and cannot be merged.
-    """
-    first, *others = checkpoints
-    shared = {}
-    for name in first.names:
-        if first.position(name).per_token:
-            rows = {checkpoint.shape(name)[0] for checkpoint in (first, *others) if name in checkpoint.files}
-            if len(rows) > 1:
-                shared[name] = min(rows)
-    return shared
 
 
 def _tokenizer_json(folder: Path) -> dict[str, int]:

@@ -7,14 +7,18 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from evomerge.errors import ConfigError, EvomergeError, Problem
+import torch
+
+from evomerge.errors import ConfigError, EvomergeError
 from evomerge.merging.card import Provenance, ScoreLine, model_card
+from evomerge.merging.finite import finite_tensor
 from evomerge.merging.library import Library
 from evomerge.merging.merge import Merge
-from evomerge.merging.shards import NotFiniteError, TensorSpec, cut, file_digest, index, is_finite, write_shard
+from evomerge.merging.shards import TensorSpec, cut, file_digest, index, write_shard
 from evomerge.recipe import Recipe, dump_recipe
 
 __all__ = ["Provenance", "ScoreLine", "export_model"]
@@ -65,16 +69,14 @@ def export_model(
         EvomergeError: If writing fails or what was read back differs.
     """
     merge = Merge(recipe, library)
-    specs = [TensorSpec(name, merge.dtype(name), merge.donor.shape(name)) for name in merge.names]
+    specs = [TensorSpec(name, merge.dtype(name), merge.shape(name)) for name in merge.names]
     _check_room(destination, sum(spec.num_bytes for spec in specs))
     try:
         with _draft_of(destination) as draft:
-            digests = _write_weights(draft, specs, merge, progress, max_shard_bytes)
-            _write_digests(draft, digests)
+            tensor = partial(finite_tensor, merge, recipe=recipe, library=library)
+            _write_weights(draft, specs, tensor, progress, max_shard_bytes)
             _write_companions(draft, recipe, merge, library, provenance)
             draft.rename(destination)
-    except NotFiniteError as error:
-        raise ConfigError(*_culprits(error, recipe, library)) from None
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = " Free some space or choose another destination." if is_full else ""
@@ -114,15 +116,18 @@ def _size(num_bytes: int) -> str:
 
 
 def _write_weights(
-    folder: Path, specs: list[TensorSpec], merge: Merge, progress: Callable[[int, int], None], max_shard_bytes: int
-) -> dict[str, str]:
-    """Write all shards and their index; give the sha256 of every shard by its name."""
-    digests: dict[str, str] = {}
+    folder: Path,
+    specs: list[TensorSpec],
+    tensor: Callable[[str], torch.Tensor],
+    progress: Callable[[int, int], None],
+    max_shard_bytes: int,
+) -> None:
     shards = cut(specs, max_shard_bytes)
     names = ["model.safetensors"] if len(shards) == 1 else _shard_names(len(shards))
+    digests: dict[str, str] = {}
     done, total = 0, sum(spec.num_bytes for spec in specs)
     for name, shard in zip(names, shards, strict=True):
-        digests[name] = write_shard(folder / name, shard, merge.rounded)
+        digests[name] = write_shard(folder / name, shard, tensor)
         if file_digest(folder / name) != digests[name]:
             raise EvomergeError(f"{folder / name}: what was read back differs from what was written. Check the disk.")
         done += sum(spec.num_bytes for spec in shard)
@@ -130,26 +135,9 @@ def _write_weights(
     if len(shards) > 1:
         text = index(dict(zip(names, shards, strict=True)))
         (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
-    return digests
-
-
-def _write_digests(folder: Path, digests: Mapping[str, str]) -> None:
-    """What was written, for `sha256sum --check` wherever the model is taken."""
-    text = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
-    (folder / "SHA256SUMS").write_text(text, encoding="utf-8")
-
-
-def _culprits(error: NotFiniteError, recipe: Recipe, library: Library) -> list[Problem]:
-    """Whose numbers made a tensor of the result NaN or infinite."""
-    opened = {name: library.open(model) for name, model in recipe.models.items()}
-    holding = {name: checkpoint for name, checkpoint in opened.items() if error.name in checkpoint.files}
-    guilty = {name: checkpoint for name, checkpoint in holding.items() if not is_finite(checkpoint.tensor(error.name))}
-    if not guilty:
-        dtype = str(error.dtype).removeprefix("torch.")
-        what = f"tensor {error.name} of the result is not finite in {dtype}, though it is in every model."
-        return [Problem("recipe", f"{what} Use smaller weights, or a dtype with a wider range.")]
-    what = f"tensor {error.name} holds NaN or infinite numbers. Leave the model out, or download it again."
-    return [Problem(f"models.{name}", f"{checkpoint.folder}: {what}") for name, checkpoint in guilty.items()]
+    # for `sha256sum --check`, wherever the model is taken
+    sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")
 
 
 def _shard_names(count: int) -> list[str]:
@@ -160,6 +148,8 @@ def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Libra
     config = dict(merge.donor.config)
     if recipe.dtype is not None:
         config["torch_dtype" if "torch_dtype" in config else "dtype"] = recipe.dtype
+    if merge.num_tokens is not None:
+        config["vocab_size"] = merge.num_tokens
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     _copy(merge.donor.folder, folder, _MODEL_FILES)
     _copy(library.open(recipe.models[recipe.tokenizer_donor]).folder, folder, _TOKENIZER_FILES)

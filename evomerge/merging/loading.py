@@ -43,7 +43,7 @@ def load_model(checkpoint: Checkpoint, dtype: str | None) -> tuple[PreTrainedMod
         dtype: Name of a torch dtype; absent: what the config says.
 
     Returns:
-        The model, in evaluation mode and without gradients, and the names of tensors that it did not take.
+        The model, in evaluation mode, and the names of tensors that it did not take.
 
     Raises:
         ConfigError: If the model has tensors that the checkpoint lacks.
@@ -59,7 +59,7 @@ def load_model(checkpoint: Checkpoint, dtype: str | None) -> tuple[PreTrainedMod
     if missing := sorted(report["missing_keys"]):
         what = f"lacks {len(missing)} tensors of {kind}, {missing[0]} among them, which would be random numbers."
         raise ConfigError.at(str(checkpoint.folder), f"{what} Save the model as the class that its config names.")
-    return model.eval().requires_grad_(False), frozenset(report["unexpected_keys"])
+    return model.eval(), frozenset(report["unexpected_keys"])
 
 
 def auto_class(config: Mapping[str, Any]) -> Any:

@@ -49,7 +49,8 @@ def places_of(checkpoint: Checkpoint, model: PreTrainedModel, unused: frozenset[
     places = {name: place for name, place in found.items() if place is not None}
     memory = {tensor.untyped_storage().data_ptr() for tensor in held.values()}
     for name, place in places.items():
-        if name not in held and not _holds(place, memory, checkpoint.tensor(name)):
+        is_table = checkpoint.position(name).per_token  # which may have got further rows
+        if name not in held and not is_table and not _holds(place, memory, checkpoint.tensor(name)):
             raise EvomergeError(
                 f"transformers rearranges tensor {name} of {type(model).__name__}, which cannot be followed here."
             )

@@ -37,7 +37,9 @@ class ResidentModel:
         self._library = library
         merge = Merge(recipe, library)
         model, unused = load_model(merge.donor, recipe.dtype)
-        self.model: PreTrainedModel = model.to(device)
+        if merge.num_tokens is not None:
+            model.resize_token_embeddings(merge.num_tokens, mean_resizing=False)
+        self.model: PreTrainedModel = model.to(device).requires_grad_(False)
         self._tokenizer = recipe.models[recipe.tokenizer_donor].path
         self._places = places_of(merge.donor, self.model, unused)
         self._held: str | None = None
