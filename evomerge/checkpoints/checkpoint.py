@@ -76,7 +76,7 @@ class Checkpoint:
         """Names of all tensors, in the order of the files."""
         return list(self.files)
 
-    @property
+    @cached_property
     def num_layers(self) -> int:
         """How many layers the tensors make up; those of an encoder and a decoder together."""
         return 1 + max((at.layer for at in self._positions.values() if at.layer is not None), default=-1)

@@ -105,6 +105,15 @@ class TestWhole:
         folder = export(recipe_of(RULE, zoo=tmp_path / "zoo", tokenizer={"from": "ja"}), tmp_path / "out")
         assert (folder / "chat_template.jinja").read_text(encoding="utf-8") == "{{ messages }}"
 
+    def test_what_a_model_of_images_needs_comes_from_the_donor(
+        self, recipe_of: MakeRecipe, zoo: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(zoo, tmp_path / "zoo")
+        for name in ("base", "ja"):
+            (tmp_path / "zoo" / name / "preprocessor_config.json").write_text(f'{{"of": "{name}"}}', encoding="utf-8")
+        folder = export(recipe_of(RULE, zoo=tmp_path / "zoo", tokenizer={"from": "ja"}), tmp_path / "out")
+        assert (folder / "preprocessor_config.json").read_text(encoding="utf-8") == '{"of": "base"}'
+
     def test_progress_is_told_in_bytes(self, recipe_of: MakeRecipe, tmp_path: Path) -> None:
         told: list[tuple[int, int]] = []
         export_model(
