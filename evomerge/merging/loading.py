@@ -71,6 +71,6 @@ def auto_class(config: Mapping[str, Any]) -> Any:
     Returns:
         A class with `from_pretrained`; that of causal language models where the config names none that is known.
     """
-    named = config.get("architectures") or ()
+    named = tuple(config.get("architectures") or ())
     model_type = str(config.get("model_type"))
     return next((auto for auto, known in _CLASSES.items() if known.get(model_type) in named), AutoModelForCausalLM)
