@@ -8,10 +8,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.merging.card import Provenance, ScoreLine, model_card
+from evomerge.merging.finite import finite_tensor
 from evomerge.merging.library import Library
 from evomerge.merging.merge import Merge
 from evomerge.merging.shards import TensorSpec, cut, file_digest, index, write_shard
@@ -23,6 +27,7 @@ _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
     "spiece.model",
+    "sentencepiece.bpe.model",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -31,6 +36,7 @@ _TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
+_MODEL_FILES = ("generation_config.json", "preprocessor_config.json", "processor_config.json")
 _SPARE_BYTES = 1 << 20  # config, tokenizer and card
 
 
@@ -59,15 +65,16 @@ def export_model(
         The destination.
 
     Raises:
-        ConfigError: If the destination exists or the disk is too small.
+        ConfigError: If the destination exists, the disk is too small, or a model holds numbers that are not finite.
         EvomergeError: If writing fails or what was read back differs.
     """
     merge = Merge(recipe, library)
-    specs = [TensorSpec(name, merge.dtype(name), merge.donor.shape(name)) for name in merge.names]
+    specs = [TensorSpec(name, merge.dtype(name), merge.shape(name)) for name in merge.names]
     _check_room(destination, sum(spec.num_bytes for spec in specs))
     try:
         with _draft_of(destination) as draft:
-            _write_weights(draft, specs, merge, progress, max_shard_bytes)
+            tensor = partial(finite_tensor, merge, recipe=recipe, library=library)
+            _write_weights(draft, specs, tensor, progress, max_shard_bytes)
             _write_companions(draft, recipe, merge, library, provenance)
             draft.rename(destination)
     except OSError as error:
@@ -109,20 +116,28 @@ def _size(num_bytes: int) -> str:
 
 
 def _write_weights(
-    folder: Path, specs: list[TensorSpec], merge: Merge, progress: Callable[[int, int], None], max_shard_bytes: int
+    folder: Path,
+    specs: list[TensorSpec],
+    tensor: Callable[[str], torch.Tensor],
+    progress: Callable[[int, int], None],
+    max_shard_bytes: int,
 ) -> None:
     shards = cut(specs, max_shard_bytes)
     names = ["model.safetensors"] if len(shards) == 1 else _shard_names(len(shards))
+    digests: dict[str, str] = {}
     done, total = 0, sum(spec.num_bytes for spec in specs)
     for name, shard in zip(names, shards, strict=True):
-        written = write_shard(folder / name, shard, merge.rounded)
-        if file_digest(folder / name) != written:
+        digests[name] = write_shard(folder / name, shard, tensor)
+        if file_digest(folder / name) != digests[name]:
             raise EvomergeError(f"{folder / name}: what was read back differs from what was written. Check the disk.")
         done += sum(spec.num_bytes for spec in shard)
         progress(done, total)
     if len(shards) > 1:
         text = index(dict(zip(names, shards, strict=True)))
         (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+    # for `sha256sum --check`, wherever the model is taken
+    sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")
 
 
 def _shard_names(count: int) -> list[str]:
@@ -133,8 +148,10 @@ def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Libra
     config = dict(merge.donor.config)
     if recipe.dtype is not None:
         config["torch_dtype" if "torch_dtype" in config else "dtype"] = recipe.dtype
+    if merge.num_tokens is not None:
+        config["vocab_size"] = merge.num_tokens
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    _copy(merge.donor.folder, folder, ("generation_config.json",))
+    _copy(merge.donor.folder, folder, _MODEL_FILES)
     _copy(library.open(recipe.models[recipe.tokenizer_donor]).folder, folder, _TOKENIZER_FILES)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe.canonical), encoding="utf-8")
     (folder / "README.md").write_text(model_card(recipe, provenance), encoding="utf-8")
