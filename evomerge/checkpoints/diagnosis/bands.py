@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from evomerge.checkpoints.diagnosis.moments import Moments
 from evomerge.checkpoints.diagnosis.survey import Survey
-from evomerge.checkpoints.roles import position_of
 from evomerge.documents import Value
 from evomerge.recipe.where import Role
 
@@ -55,7 +54,7 @@ def suggest(survey: Survey) -> Grouping | None:
     into each number of contiguous bands, that is the one with the least squared distance of layers from the mean of
     their band. The number is the one with the least unexplained share of the variance plus `WORTH` for each band.
     """
-    by_layer = survey.grouped(lambda name: position_of(name).layer)
+    by_layer = survey.grouped(lambda name: survey.parts_of[name].layer)
     layers = sorted(layer for layer in by_layer if layer is not None)
     if not layers:
         return None

@@ -14,7 +14,7 @@ from evomerge.checkpoints.diagnosis.heads import undo_value_gauge
 from evomerge.checkpoints.diagnosis.moments import Change
 from evomerge.checkpoints.diagnosis.survey import Progress, Survey, ignore
 from evomerge.checkpoints.diagnosis.units import undo_unit_order
-from evomerge.checkpoints.roles import Position, position_of
+from evomerge.checkpoints.roles import Position
 from evomerge.documents import Value
 
 Symmetry: TypeAlias = Literal["value basis", "unit order"]
@@ -141,7 +141,7 @@ def _tried(block: Block, base: Checkpoint, expert: Checkpoint, name: str) -> Reg
     else:
         ours, theirs = _by_unit(ours, block.names), _by_unit(theirs, block.names)
         undone = undo_unit_order(ours, theirs)
-    layer = position_of(block.names[0]).layer
+    layer = base.position(block.names[0]).layer
     before, after = _distance(ours, theirs), _distance(ours, undone)
     return Regauged(expert=name, layer=layer, symmetry=block.symmetry, before=before, after=after)
 

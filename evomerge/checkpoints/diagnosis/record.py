@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from evomerge.checkpoints.diagnosis.diagnosis import Diagnosis
 from evomerge.checkpoints.diagnosis.moments import Moments
 from evomerge.checkpoints.diagnosis.survey import Survey
-from evomerge.checkpoints.roles import position_of
 from evomerge.documents import Tree
 
 
@@ -22,11 +21,11 @@ def record(diagnosis: Diagnosis) -> dict[str, Tree]:
         "regauged": [gauge.model_dump(mode="json") for gauge in diagnosis.regauged],
         "groups": diagnosis.grouping.model_dump(mode="json") if diagnosis.grouping else None,
         "whole": _numbers(survey, survey.whole),
-        "layers": _rows(survey, survey.grouped(lambda name: (("layer", position_of(name).layer),))),
-        "roles": _rows(survey, survey.grouped(lambda name: (("role", position_of(name).role),))),
+        "layers": _rows(survey, survey.grouped(lambda name: (("layer", survey.parts_of[name].layer),))),
+        "roles": _rows(survey, survey.grouped(lambda name: (("role", survey.parts_of[name].role),))),
         "parts": _rows(
             survey,
-            survey.grouped(lambda name: (("layer", position_of(name).layer), ("role", position_of(name).role))),
+            survey.grouped(lambda name: (("layer", survey.parts_of[name].layer), ("role", survey.parts_of[name].role))),
         ),
         "tensors": _rows(survey, survey.grouped(lambda name: (("name", name),))),
     }

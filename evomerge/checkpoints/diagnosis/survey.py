@@ -11,7 +11,7 @@ import torch
 from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.compatibility import check_mergeable
 from evomerge.checkpoints.diagnosis.moments import Moments, workspace
-from evomerge.checkpoints.roles import Position, position_of
+from evomerge.checkpoints.roles import Position
 from evomerge.errors import ConfigError, Problem
 
 K = TypeVar("K", bound=Hashable)
@@ -36,24 +36,26 @@ class Survey:
         experts: Names of the others, in the order of the moments' rows.
         tensors: Moments by the tensor's name.
         shapes: Shapes by the tensor's name.
+        parts_of: Layer and role by the tensor's name.
     """
 
     base: str
     experts: tuple[str, ...]
     tensors: Mapping[str, Moments]
     shapes: Mapping[str, tuple[int, ...]]
+    parts_of: Mapping[str, Position]
 
     def only(self, experts: Collection[str]) -> Survey:
         """Of some of the experts."""
         kept = [index for index, name in enumerate(self.experts) if name in experts]
         tensors = {name: moments.only(kept) for name, moments in self.tensors.items()}
-        return Survey(self.base, tuple(self.experts[index] for index in kept), tensors, self.shapes)
+        return Survey(self.base, tuple(self.experts[index] for index in kept), tensors, self.shapes, self.parts_of)
 
     @property
     def matrices(self) -> Survey:
         """Without vectors: biases, and the weights of norms, which are alike in any two models."""
         tensors = {name: moments for name, moments in self.tensors.items() if len(self.shapes[name]) > 1}
-        return Survey(self.base, self.experts, tensors, self.shapes)
+        return Survey(self.base, self.experts, tensors, self.shapes, self.parts_of)
 
     def grouped(self, key: Callable[[str], K]) -> dict[K, Moments]:
         """Moments of the tensors of each key, in the order in which keys appear."""
@@ -66,7 +68,7 @@ class Survey:
     @property
     def parts(self) -> dict[Position, Moments]:
         """By layer and role."""
-        return self.grouped(position_of)
+        return self.grouped(self.parts_of.__getitem__)
 
     @property
     def whole(self) -> Moments:
@@ -109,7 +111,9 @@ def survey(models: Mapping[str, Checkpoint], progress: Progress = ignore) -> Sur
         done += tensors[name].num_entries
         progress("reading", done, total)
     ConfigError.raise_if_any(problems)
-    return Survey(base, tuple(experts), tensors, shapes)
+    positions = {name: models[base].position(name) for name in names}
+    parts = {name: Position(position.layer, position.role) for name, position in positions.items()}
+    return Survey(base, tuple(experts), tensors, shapes, parts)
 
 
 def _moments(tensors: list[torch.Tensor], room: torch.Tensor) -> Moments:

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from evomerge.checkpoints import position_of
 from evomerge.checkpoints.diagnosis import Diagnosis, Grouping, Moments, Survey
 from evomerge.report import style
 from evomerge.report.diagnosis.drawing import Drawing
@@ -38,7 +37,7 @@ Line = tuple[str, list[float], str]
 def groups(diagnosis: Diagnosis) -> Drawing | None:
     """Profiles over the layers with the suggested bands; None where there are too few layers to cut."""
     survey, grouping = diagnosis.sound, diagnosis.grouping
-    layers = survey.grouped(lambda name: position_of(name).layer)
+    layers = survey.grouped(lambda name: survey.parts_of[name].layer)
     inside = {layer: layers[layer] for layer in sorted(layer for layer in layers if layer is not None)}
     if grouping is None or len(inside) < 2:
         return None

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from evomerge.checkpoints import Position, position_of
+from evomerge.checkpoints import Position
 from evomerge.checkpoints.diagnosis import Kinship, Moments, Survey
 
 Level: TypeAlias = Literal["role", "layer", "part", "tensor"]
@@ -103,9 +103,9 @@ def breakdown(survey: Survey, level: Level) -> Sheet:
 def _grouped(survey: Survey, level: Level) -> dict[str, Moments]:
     """Moments by the name of a row, in the order of the model."""
     keys: dict[Level, Callable[[str], Position | str | int | None]] = {
-        "role": lambda name: position_of(name).role,
-        "layer": lambda name: position_of(name).layer,
-        "part": position_of,
+        "role": lambda name: survey.parts_of[name].role,
+        "layer": lambda name: survey.parts_of[name].layer,
+        "part": survey.parts_of.__getitem__,
         "tensor": lambda name: name,
     }
     groups = survey.grouped(keys[level])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from evomerge.checkpoints import Checkpoint, Position, position_of
+from evomerge.checkpoints import Checkpoint, Position
 from evomerge.checkpoints.diagnosis.survey import survey
 from evomerge.errors import ConfigError
 
@@ -23,9 +23,9 @@ def vector(models: dict[str, Any], name: str, belongs: Callable[[str], bool]) ->
     "belongs",
     [
         lambda name: True,
-        lambda name: position_of(name) == Position(1, "mlp"),
-        lambda name: position_of(name).role == "attention",
-        lambda name: position_of(name).layer == 2,
+        lambda name: "layers.1.mlp" in name,
+        lambda name: "self_attn" in name,
+        lambda name: "layers.2." in name,
     ],
     ids=["whole", "part", "role", "layer"],
 )
