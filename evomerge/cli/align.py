@@ -1,0 +1,66 @@
+"""`evomerge align`: a model in the coordinates of another one, before a merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from evomerge.checkpoints import Checkpoint
+from evomerge.cli import parser
+from evomerge.merging.alignment import (
+    GAUGES,
+    Alignment,
+    Blocks,
+    Likeness,
+    Part,
+    align,
+    check_alignable,
+    likeness,
+    specs_of,
+    write_aligned,
+)
+from evomerge.merging.folder import check_room
+
+_ALIKE = 0.3
+
+
+def run(argv: Sequence[str]) -> int:
+    """Align a model, unless it is aligned already."""
+    arguments = parser("align")
+    arguments.add_argument("reference", type=Path, help="the model whose coordinates are wanted, such as the base")
+    arguments.add_argument("model", type=Path, help="the model to re-coordinate; what it computes stays the same")
+    arguments.add_argument("destination", type=Path, help="a new folder")
+    arguments.add_argument(
+        "--gauge", choices=GAUGES, default=GAUGES[0], help="rotate heads too, or only permute them (%(default)s)"
+    )
+    given = arguments.parse_args(argv)
+    reference, model = Blocks(Checkpoint(given.reference)), Blocks(Checkpoint(given.model))
+    check_alignable(reference, model)
+    check_room(given.destination, sum(spec.num_bytes for spec in specs_of(model)))  # before what takes minutes
+    alignment = align(reference, model, given.gauge)
+    found = likeness(reference, model, alignment)
+    _show(found, alignment)
+    if alignment.is_identity:
+        print(f"{given.model} already lies in the best coordinates, as fine-tunes of one ancestor do. Nothing needs")
+        print("doing and nothing was written.")
+        return 0
+    if max(part.after for part in found.values()) < _ALIKE:
+        print("The models stay unlike each other: their residual streams differ, which no alignment of blocks mends.")
+    check = write_aligned(model, alignment, given.destination)
+    print(f"Wrote {given.destination}. On {check.num_tokens} random tokens in float32 its logits differ from those of")
+    print(f"{given.model} by {check.difference:.1e} of their standard deviation; {check.allowed:.0e} is allowed.")
+    return 0
+
+
+def _show(found: Mapping[Part, Likeness], alignment: Alignment) -> None:
+    table = Table(title="cosine to the reference", title_justify="left", box=None, padding=(0, 3, 0, 1))
+    for name in ("part", "before", "after"):
+        table.add_column(name, justify="left" if name == "part" else "right")
+    for part, cosines in found.items():
+        table.add_row(part, f"{cosines.before:.4f}", f"{cosines.after:.4f}")
+    Console().print(table)
+    moved = ", ".join(f"{count} {kind}" for kind, count in alignment.moved.items() if count)
+    print(f"Moved: {moved or 'nothing'}.")
