@@ -132,7 +132,7 @@ def _match_hidden_units(reference: Mapping[Part, torch.Tensor], model: Mapping[P
 
 
 def _moved(rows: torch.Tensor, order: torch.Tensor, rotations_GDD: torch.Tensor | None) -> torch.Tensor:
-    heads = rows.unflatten(0, (len(order), -1))[order]
+    heads: torch.Tensor = rows.reshape(len(order), -1, rows.shape[1])[order]
     if rotations_GDD is not None:
         exact = torch.promote_types(rows.dtype, torch.float32)
         per_head = rotations_GDD.to(exact).repeat_interleave(len(order) // len(rotations_GDD), dim=0)

@@ -23,7 +23,7 @@ def assign(gains_NN: torch.Tensor) -> torch.Tensor:
     """
     stay_N = torch.arange(len(gains_NN))
     order_N = gains_NN.argmax(dim=1)
-    if len(order_N.unique()) < len(order_N):
+    if len(set(order_N.tolist())) < len(order_N):
         order_N = torch.from_numpy(linear_sum_assignment(gains_NN.numpy(), maximize=True)[1])
     best = gains_NN[stay_N, order_N]
     return stay_N if gains_NN.trace() >= best.sum() - _TIE * best.abs().sum() else order_N

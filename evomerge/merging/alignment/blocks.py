@@ -124,16 +124,16 @@ class Blocks:
         """The parts in a tensor, each (units, width), in its dtype."""
         rows = tensor.movedim(place.axis, 0).reshape(tensor.shape[place.axis], -1)
         sizes = [self.geometry.units(part) for part in place.parts]
-        return dict(zip(place.parts, rows.split(sizes), strict=True))
+        return dict(zip(place.parts, torch.split(rows, sizes), strict=True))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the tensors of all blocks, by names without what stands before `layers`."""
         return {name[name.index("layers.") :]: self.checkpoint.shape(name) for name in self.places}
 
     def _linears_of_family(self) -> Mapping[str, tuple[Part, ...]]:
-        family = self.checkpoint.config.get("model_type")
+        family = str(self.checkpoint.config.get("model_type"))
         if family not in FAMILIES:
-            what = f"no alignment is known for the model type {family!r}. Known: {', '.join(FAMILIES)}."
+            what = f'no alignment is known for the model type "{family}". Known: {", ".join(FAMILIES)}.'
             raise ConfigError.at(f"{self._where}/config.json", what)
         if self.checkpoint.config.get("quantization_config"):
             what = "is quantised, and codes cannot be rotated. Use the model in its original precision."

@@ -27,7 +27,8 @@ def fixed(overlaps_DD: torch.Tensor) -> torch.Tensor:
 def orthogonal(overlaps_DD: torch.Tensor) -> torch.Tensor:
     """Any rotation or reflection, as values and outputs allow: orthogonal Procrustes, the polar factor of M."""
     left_DD, _, right_DD = torch.linalg.svd(overlaps_DD)
-    return left_DD @ right_DD
+    polar_DD: torch.Tensor = left_DD @ right_DD
+    return polar_DD
 
 
 def rotary(overlaps_DD: torch.Tensor) -> torch.Tensor:
@@ -37,7 +38,7 @@ def rotary(overlaps_DD: torch.Tensor) -> torch.Tensor:
     generic one would change the scores. For the pair's block [[a, b], [c, d]] of M the angle is atan2(c − b, a + d).
     """
     half = overlaps_DD.shape[-1] // 2
-    blocks = overlaps_DD.unflatten(-1, (2, half)).unflatten(-3, (2, half))  # (…, 2, half, 2, half)
+    blocks = overlaps_DD.reshape(*overlaps_DD.shape[:-2], 2, half, 2, half)
     pairs = blocks.diagonal(dim1=-3, dim2=-1)  # (…, 2, 2, half)
     angles = torch.atan2(pairs[..., 1, 0, :] - pairs[..., 0, 1, :], pairs[..., 0, 0, :] + pairs[..., 1, 1, :])
     cos, sin = torch.diag_embed(angles.cos()), torch.diag_embed(angles.sin())

@@ -125,8 +125,9 @@ def _circuit(
         products = reference[part].double() @ model[part].double().T
         return products.view(heads, size, heads, size).transpose(1, 2)
 
-    own_HHDD, groups = overlaps(own), (geometry.kv_heads, -1)
-    return _Circuit(overlaps(shared), own_HHDD.unflatten(1, groups).unflatten(0, groups), fit)
+    own_HHDD, kv_heads = overlaps(own), geometry.kv_heads
+    own_GQGQDD = own_HHDD.reshape(kv_heads, -1, kv_heads, len(own_HHDD) // kv_heads, *own_HHDD.shape[2:])
+    return _Circuit(overlaps(shared), own_GQGQDD, fit)
 
 
 def _match(*circuits: _Meeting) -> _Match:

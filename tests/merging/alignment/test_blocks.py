@@ -68,7 +68,7 @@ def test_other_families_are_refused_by_name(make_model: MakeModel) -> None:
         blocks(model)
     known = "gemma2, llama, mistral, phi3, qwen2, qwen3"
     assert str(caught.value) == (
-        f"{model}/config.json: no alignment is known for the model type 'mamba'. Known: {known}."
+        f'{model}/config.json: no alignment is known for the model type "mamba". Known: {known}.'
     )
 
 
