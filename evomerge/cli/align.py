@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from evomerge.checkpoints import Checkpoint
@@ -24,12 +25,13 @@ from evomerge.merging.alignment import (
 )
 from evomerge.merging.folder import check_room
 
-_ALIKE = 0.3
+_ALIKE = 0.5
+"""Cosine below which parts are called unlike; those of fine-tunes lie near 1."""
 
 
 def run(argv: Sequence[str]) -> int:
     """Align a model, unless it is aligned already."""
-    arguments = parser("align")
+    arguments = parser("align", epilog="Comparing what both compute needs memory for one model in float32.")
     arguments.add_argument("reference", type=Path, help="the model whose coordinates are wanted, such as the base")
     arguments.add_argument("model", type=Path, help="the model to re-coordinate; what it computes stays the same")
     arguments.add_argument("destination", type=Path, help="a new folder")
@@ -40,15 +42,20 @@ def run(argv: Sequence[str]) -> int:
     reference, model = Blocks(Checkpoint(given.reference)), Blocks(Checkpoint(given.model))
     check_alignable(reference, model)
     check_room(given.destination, sum(spec.num_bytes for spec in specs_of(model)))  # before what takes minutes
-    alignment = align(reference, model, given.gauge)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("matching layers", total=None)
+        alignment = align(
+            reference, model, given.gauge, lambda done, total: bar.update(task, completed=done, total=total)
+        )
     found = likeness(reference, model, alignment)
     _show(found, alignment)
+    if unlike := [part for part, cosines in found.items() if cosines.after < _ALIKE]:
+        print(f"Still unlike: {', '.join(unlike)}. What is left is no order or rotation of units. Models of other")
+        print("ancestors differ in their residual streams too, which nothing inside a layer can mend.")
     if alignment.is_identity:
         print(f"{given.model} already lies in the best coordinates, as fine-tunes of one ancestor do. Nothing needs")
         print("doing and nothing was written.")
         return 0
-    if max(part.after for part in found.values()) < _ALIKE:
-        print("The models stay unlike each other: their residual streams differ, which no alignment of blocks mends.")
     check = write_aligned(model, alignment, given.destination)
     print(f"Wrote {given.destination}. On {check.num_tokens} random tokens in float32 its logits differ from those of")
     print(f"{given.model} by {check.difference:.1e} of their standard deviation; {check.allowed:.0e} is allowed.")

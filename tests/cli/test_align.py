@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from evomerge.cli import main
 
@@ -46,6 +47,18 @@ def test_a_fine_tune_needs_nothing(zoo: Path, tmp_path: Path, capsys: pytest.Cap
     said = " ".join(capsys.readouterr().out.split())
     assert "Moved: nothing." in said
     assert "Nothing needs doing and nothing was written." in said
+
+
+def test_a_model_of_another_ancestor_is_called_unlike(
+    zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model with the sizes of the zoo's and weights of its own."""
+    folder = tmp_path / "foreign"
+    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(zoo / "base")).save_pretrained(folder)
+    assert main(["align", str(zoo / "base"), str(folder), str(tmp_path / "out"), "--gauge", "none"]) == 0
+    said = capsys.readouterr().out
+    assert "Still unlike: query, key, value, output, gate, up, down." in said
+    assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
 def test_a_destination_is_refused_before_the_work(zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:

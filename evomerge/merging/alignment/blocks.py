@@ -30,7 +30,9 @@ _FUSED: Mapping[str, tuple[Part, ...]] = {
     "mlp.down_proj": ("down",),
 }
 FAMILIES: Mapping[str, Mapping[str, tuple[Part, ...]]] = {
+    "gemma": _SEPARATE,
     "gemma2": _SEPARATE,
+    "gemma3_text": _SEPARATE,
     "llama": _SEPARATE,
     "mistral": _SEPARATE,
     "phi3": _FUSED,
@@ -112,11 +114,18 @@ class Blocks:
         Returns:
             float32 (units, width): one row for each unit. Width is the residual stream's, and one column more for a
             bias, which moves as its row does.
+
+        Raises:
+            ConfigError: If a tensor holds NaN or infinity.
         """
         columns: dict[Part, list[torch.Tensor]] = {}
         for name, place in self.places.items():
             if place.layer == layer:
-                for part, rows in self.split(place, self.checkpoint.tensor(name)).items():
+                tensor = self.checkpoint.tensor(name)
+                if not tensor.isfinite().all():
+                    what = "holds NaN or infinity, which nothing can be matched with. Download the model again."
+                    raise ConfigError.at(f"{self._where}: {name}", what)
+                for part, rows in self.split(place, tensor).items():
                     columns.setdefault(part, []).append(rows.float())
         return {part: torch.cat(pieces, dim=1) for part, pieces in columns.items()}
 

@@ -20,7 +20,7 @@ MakeModel = Callable[..., Path]
 CopyOf = Callable[[Path, str, Change], Path]
 Scramble = Callable[..., Change]
 
-NORMED = ("qwen3",)  # a norm between projection and rotary embedding: queries and keys may not be turned
+NORMED = ("gemma3_text", "qwen3")  # a norm between projection and rotary embedding: queries and keys may not be turned
 IN_ONE_FOLDER = [HealthCheck.function_scoped_fixture]
 
 

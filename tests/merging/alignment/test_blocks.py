@@ -52,6 +52,7 @@ def test_a_bias_of_what_writes_the_stream_stays(make_model: MakeModel) -> None:
     [
         ("llama", {}, True),
         ("qwen3", {}, False),
+        ("gemma3_text", {}, False),
         ("phi3", {"rope_parameters": {"rope_theta": 100.0, "partial_rotary_factor": 0.5}}, False),
     ],
 )
@@ -66,7 +67,7 @@ def test_other_families_are_refused_by_name(make_model: MakeModel) -> None:
     set_in_config(model, model_type="mamba")
     with pytest.raises(ConfigError) as caught:
         blocks(model)
-    known = "gemma2, llama, mistral, phi3, qwen2, qwen3"
+    known = "gemma, gemma2, gemma3_text, llama, mistral, phi3, qwen2, qwen3"
     assert str(caught.value) == (
         f'{model}/config.json: no alignment is known for the model type "mamba". Known: {known}.'
     )
@@ -101,6 +102,19 @@ def test_a_folder_without_blocks_is_told(make_model: MakeModel, copy_of: CopyOf)
     cut = copy_of(model, "cut", lambda held: {name: held[name] for name in held if "layers" not in name})
     with pytest.raises(ConfigError, match="lacks the linear layers of blocks"):
         blocks(cut)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_told(make_model: MakeModel, copy_of: CopyOf, value: float) -> None:
+    def spoil(held: Tensors) -> Tensors:
+        held["model.layers.1.mlp.up_proj.weight"][3, 4] = value
+        return held
+
+    model = copy_of(make_model("model"), "spoilt", spoil)
+    with pytest.raises(ConfigError) as caught:
+        blocks(model).read(1)
+    name = "model.layers.1.mlp.up_proj.weight"
+    assert str(caught.value).startswith(f"{model}: {name}: holds NaN or infinity")
 
 
 def test_sizes_must_agree(make_model: MakeModel) -> None:
