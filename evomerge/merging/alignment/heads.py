@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ import torch
 from evomerge.merging.alignment.assignment import assign
 from evomerge.merging.alignment.blocks import Geometry, Part
 from evomerge.merging.alignment.gauge import Fit, fixed, gain, orthogonal, rotary, worthwhile
+
+_ROUNDING = 1e-9
+"""Share of a gain, in float64, that may be rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +62,33 @@ class _Meeting:
     own_QQDD: torch.Tensor
     fit: Fit
 
-    def gains(self) -> torch.Tensor:
-        """(Q, Q): what each pair of query heads would gain with rotations of its own."""
+    def gains_of_pairs(self) -> torch.Tensor:
+        """(Q, Q): what each pair of query heads would gain with a rotation of its own."""
         overlaps_QQDD = self.shared_DD + self.own_QQDD
         return gain(self.fit(overlaps_QQDD), overlaps_QQDD)
 
-    def total(self, order_Q: torch.Tensor) -> torch.Tensor:
-        """(D, D): overlaps of everything that one rotation acts on."""
-        return self.shared_DD + self.own_QQDD[torch.arange(len(order_Q)), order_Q].sum(dim=0)
+    def overlaps(self, orders_KQ: torch.Tensor) -> torch.Tensor:
+        """(K, D, D): overlaps of all that one rotation acts on, for each order of query heads."""
+        return self.shared_DD + self.own_QQDD[torch.arange(orders_KQ.shape[1]), orders_KQ].sum(dim=1)
+
+    def gains(self, orders_KQ: torch.Tensor) -> torch.Tensor:
+        """(K,): what each order gains with the rotation that fits it best."""
+        overlaps_KDD = self.overlaps(orders_KQ)
+        return gain(self.fit(overlaps_KDD), overlaps_KDD)
 
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """The best found for one key/value head of the model in one place."""
+    """The best order found for the query heads of one key/value head of the model in one place."""
 
-    gain: float
+    meeting: tuple[_Meeting, ...]
     order_Q: torch.Tensor
-    rotations: tuple[torch.Tensor, ...]
+    gain: float
+
+    def rotation(self, circuit: int) -> torch.Tensor:
+        """(D, D): what fits the order best, or the identity where that is nearly as good."""
+        overlaps_DD = self.meeting[circuit].overlaps(self.order_Q[None])[0]
+        return worthwhile(self.meeting[circuit].fit(overlaps_DD), overlaps_DD)
 
 
 def match_heads(
@@ -83,8 +97,8 @@ def match_heads(
     """Match heads by their weights.
 
     A key/value head moves with the query heads that it serves, which are permuted among themselves. Without
-    rotations the result is optimal: an assignment of assignments. With them, query heads and rotations of one
-    key/value head depend on each other and are improved in turn until nothing is gained.
+    rotations the result is optimal: an assignment of assignments. With them, the order of query heads and the
+    rotations of their key/value head depend on each other, and the order is improved until no exchange gains.
 
     Args:
         reference: Parts of its layer, each (units, width).
@@ -96,18 +110,17 @@ def match_heads(
         Places and rotations for the model's heads.
     """
     is_free = gauge == "rotation"
-    score_fit = rotary if is_free and geometry.rotary_keys else fixed
     circuits = (
-        _circuit(reference, model, "key", "query", geometry, score_fit),
+        _circuit(reference, model, "key", "query", geometry, rotary if is_free and geometry.rotary_keys else fixed),
         _circuit(reference, model, "value", "output", geometry, orthogonal if is_free else fixed),
     )
     places = range(geometry.kv_heads)
     table = [[_match(*(circuit.between(place, head) for circuit in circuits)) for head in places] for place in places]
     kv_heads_G = assign(torch.tensor([[match.gain for match in row] for row in table], dtype=torch.float64))
     chosen = [table[place][head] for place, head in enumerate(kv_heads_G.tolist())]
-    group = geometry.query_heads // geometry.kv_heads
-    query_heads_GQ = kv_heads_G[:, None] * group + torch.stack([match.order_Q for match in chosen])
-    score, value = (torch.stack(rotations) for rotations in zip(*(match.rotations for match in chosen), strict=True))
+    first_G1 = kv_heads_G[:, None] * (geometry.query_heads // geometry.kv_heads)
+    query_heads_GQ = first_G1 + torch.stack([match.order_Q for match in chosen])
+    score, value = (torch.stack([match.rotation(circuit) for match in chosen]) for circuit in (0, 1))
     return Heads(kv_heads_G, query_heads_GQ.flatten(), _unless_identity(score), _unless_identity(value))
 
 
@@ -130,24 +143,31 @@ def _circuit(
     return _Circuit(overlaps(shared), own_GQGQDD, fit)
 
 
-def _match(*circuits: _Meeting) -> _Match:
-    order_Q = assign(torch.stack([circuit.gains() for circuit in circuits]).sum(dim=0))
-    best = _rotated(circuits, order_Q)
-    while True:
-        turned = zip(best.rotations, circuits, strict=True)
-        order_Q = assign(torch.stack([gain(rotation, circuit.own_QQDD) for rotation, circuit in turned]).sum(dim=0))
-        other = _rotated(circuits, order_Q)
-        if other.gain <= best.gain:
-            kept = [worthwhile(turn, c.total(best.order_Q)) for turn, c in zip(best.rotations, circuits, strict=True)]
-            return _Match(best.gain, best.order_Q, tuple(kept))
-        best = other
+def _match(*meeting: _Meeting) -> _Match:
+    """Start with query heads where they are, and with the best pairs if rotations were each pair's own."""
+    pairs_Q = assign(torch.stack([circuit.gains_of_pairs() for circuit in meeting]).sum(dim=0))
+    starts = (torch.arange(len(pairs_Q)), pairs_Q)
+    return max((_climb(meeting, order_Q) for order_Q in starts), key=lambda match: match.gain)
 
 
-def _rotated(circuits: tuple[_Meeting, ...], order_Q: torch.Tensor) -> _Match:
-    totals = [circuit.total(order_Q) for circuit in circuits]
-    rotations = tuple(circuit.fit(total) for circuit, total in zip(circuits, totals, strict=True))
-    gained = sum(float(gain(turn, total)) for turn, total in zip(rotations, totals, strict=True))
-    return _Match(gained, order_Q, rotations)
+def _climb(meeting: tuple[_Meeting, ...], order_Q: torch.Tensor) -> _Match:
+    """Exchange two query heads while that gains, with rotations fitted to every order."""
+    exchanges = list(itertools.combinations(range(len(order_Q)), 2))
+    gained = float(_gains(meeting, order_Q[None])[0])
+    while exchanges:
+        orders_KQ = order_Q.repeat(len(exchanges), 1)
+        for order, (one, other) in zip(orders_KQ, exchanges, strict=True):
+            order[[one, other]] = order[[other, one]]
+        gains_K = _gains(meeting, orders_KQ)
+        best = int(gains_K.argmax())
+        if float(gains_K[best]) <= gained + _ROUNDING * abs(gained):
+            break
+        gained, order_Q = float(gains_K[best]), orders_KQ[best]
+    return _Match(meeting, order_Q, gained)
+
+
+def _gains(meeting: tuple[_Meeting, ...], orders_KQ: torch.Tensor) -> torch.Tensor:
+    return torch.stack([circuit.gains(orders_KQ) for circuit in meeting]).sum(dim=0)
 
 
 def _unless_identity(rotations_GDD: torch.Tensor) -> torch.Tensor | None:

@@ -134,6 +134,20 @@ def test_any_scramble_is_recovered(
 COUNTER = itertools.count()
 
 
+def test_no_permutation_of_hidden_units_gains_more(make_model: MakeModel) -> None:
+    """Foreign models of four hidden units, against all 24 permutations."""
+    reference, model = (make_model(name, seed=seed, intermediate_size=4) for seed, name in enumerate(("a", "b")))
+    wanted, found = (load_file(folder / "model.safetensors") for folder in (reference, model))
+    result = aligned(model, align(blocks(reference), blocks(model)))
+    for layer in range(2):
+        gate, up, down = names = [f"model.layers.{layer}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")]
+        permuted = [
+            {gate: found[gate][order], up: found[up][order], down: found[down][:, order]}
+            for order in map(list, itertools.permutations(range(4)))
+        ]
+        assert product(wanted, result, names) == pytest.approx(max(product(wanted, each, names) for each in permuted))
+
+
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 class TestOptimum:
     """Foreign models of few heads, against every permutation there is, as the paper states the sum."""
@@ -144,34 +158,79 @@ class TestOptimum:
         wanted, found = load_file(reference / "model.safetensors"), load_file(model / "model.safetensors")
         result = aligned(model, align(blocks(reference), blocks(model), "none"))
         for layer in range(2):
-            gains = [product(wanted, permuted, layer) for permuted in every_order(found, layer, kv_heads)]
-            assert product(wanted, result, layer) == pytest.approx(max(gains))
+            gains = [product(wanted, permuted, attention(layer)) for permuted in every_order(found, layer, kv_heads)]
+            assert product(wanted, result, attention(layer)) == pytest.approx(max(gains))
 
     def test_rotations_gain_more_than_permutations(self, kv_heads: int, make_model: MakeModel) -> None:
         reference = make_model("reference", num_key_value_heads=kv_heads)
         model = make_model("model", seed=1, num_key_value_heads=kv_heads)
         wanted = load_file(reference / "model.safetensors")
         fixed, free = (aligned(model, align(blocks(reference), blocks(model), gauge)) for gauge in ("none", "rotation"))
-        assert all(product(wanted, free, layer) > product(wanted, fixed, layer) for layer in range(2))
+        assert all(
+            product(wanted, free, attention(layer)) > product(wanted, fixed, attention(layer)) for layer in range(2)
+        )
 
 
-def product(one: Tensors, other: Tensors, layer: int) -> float:
-    """Sum of inner products of a layer's attention weights."""
-    names = [f"model.layers.{layer}.self_attn.{part}_proj.weight" for part in "qkvo"]
+@pytest.mark.parametrize("seed", range(3))
+def test_no_exchange_of_query_heads_gains_with_rotations(seed: int, make_model: MakeModel) -> None:
+    """Four query heads on one key/value head of a foreign model."""
+    reference, model = (make_model(name, seed=s, num_key_value_heads=1) for s, name in ((seed, "a"), (seed + 9, "b")))
+    wanted, found = (load_file(folder / "model.safetensors") for folder in (reference, model))
+    alignment = align(blocks(reference), blocks(model))
+    result = aligned(model, alignment)
+    for layer in range(2):
+        names = attention(layer)
+        order = alignment.layers[layer].heads.query_heads_H.tolist()
+        gained = best_product(wanted, found, names, order)
+        assert product(wanted, result, names) == pytest.approx(gained, rel=1e-4)
+        assert gained >= best_product(wanted, found, names, [0, 1, 2, 3])
+        for one, other in itertools.combinations(range(4), 2):
+            exchanged = order.copy()
+            exchanged[one], exchanged[other] = order[other], order[one]
+            assert best_product(wanted, found, names, exchanged) <= gained
+
+
+def best_product(wanted: Tensors, found: Tensors, names: list[str], order: list[int]) -> float:
+    """The largest sum of inner products that rotations reach for an order of query heads, as the papers state it.
+
+    For values and outputs it is the nuclear norm of the overlaps (orthogonal Procrustes); for keys and queries, the
+    absolute value of the overlap of each pair of channels as a complex number.
+    """
+    query, key, value, out = names
+    overlaps = wanted[value] @ found[value].T
+    paired_overlaps = (paired(wanted[key]).conj() * paired(found[key])).sum(1)
+    for place, head in enumerate(order):
+        there, here = slice(4 * place, 4 * place + 4), slice(4 * head, 4 * head + 4)
+        overlaps = overlaps + wanted[out][:, there].T @ found[out][:, here]
+        paired_overlaps = paired_overlaps + (paired(wanted[query][there]).conj() * paired(found[query][here])).sum(1)
+    return float(torch.linalg.matrix_norm(overlaps, "nuc") + paired_overlaps.abs().sum())
+
+
+def paired(rows: torch.Tensor) -> torch.Tensor:
+    """Four channels as the two complex numbers that a rotary embedding turns."""
+    return torch.complex(rows[:2], rows[2:])
+
+
+def attention(layer: int) -> list[str]:
+    return [f"model.layers.{layer}.self_attn.{part}_proj.weight" for part in "qkvo"]
+
+
+def product(one: Tensors, other: Tensors, names: list[str]) -> float:
+    """Sum of inner products of weights."""
     return sum(float((one[name] * other[name]).sum()) for name in names)
 
 
 def every_order(tensors: Tensors, layer: int, kv_heads: int) -> list[Tensors]:
     """A layer's attention with its heads in every order that grouped attention allows."""
     each = 4 // kv_heads
-    prefix = f"model.layers.{layer}.self_attn."
-    query, key, value, out = (tensors[f"{prefix}{part}_proj.weight"] for part in "qkvo")
+    names = attention(layer)
+    query, key, value, out = (tensors[name] for name in names)
     orders = []
     for groups in itertools.permutations(range(kv_heads)):
         for within in itertools.product(itertools.permutations(range(each)), repeat=kv_heads):
             shared = torch.tensor([4 * group + channel for group in groups for channel in range(4)])
             heads = [each * group + one for group, order in zip(groups, within, strict=True) for one in order]
             own = torch.tensor([4 * head + channel for head in heads for channel in range(4)])
-            parts = {"q": query[own], "k": key[shared], "v": value[shared], "o": out[:, own]}
-            orders.append({f"{prefix}{part}_proj.weight": tensor for part, tensor in parts.items()})
+            parts = (query[own], key[shared], value[shared], out[:, own])
+            orders.append(dict(zip(names, parts, strict=True)))
     return orders

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from evomerge.checkpoints import Checkpoint
 from evomerge.errors import ConfigError
@@ -39,6 +40,24 @@ def test_parts_are_units_by_width(make_model: MakeModel, family: str, widths: di
     units = {"query": 16, "key": 8, "value": 8, "output": 16, "gate": 24, "up": 24, "down": 24}
     assert {part: len(rows) for part, rows in parts.items()} == units
     assert {part: parts[part].shape[1] for part in widths} == widths  # type: ignore[index]
+
+
+def test_columns_do_not_depend_on_the_order_of_files(make_model: MakeModel, copy_of: CopyOf) -> None:
+    """A bias comes before its weight in one file, and after it when it lies in a second one."""
+    whole = make_model("whole", "qwen2")
+    tensors = load_file(whole / "model.safetensors")
+    names = {
+        "a.safetensors": [n for n in tensors if "bias" not in n],
+        "b.safetensors": [n for n in tensors if "bias" in n],
+    }
+    cut = copy_of(whole, "cut", lambda held: held)
+    (cut / "model.safetensors").unlink()
+    for file, held in names.items():
+        save_file({name: tensors[name] for name in held}, cut / file)
+    weight_map = {name: file for file, held in names.items() for name in held}
+    (cut / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
+    one, other = blocks(whole).read(0), blocks(cut).read(0)
+    assert all(torch.equal(one[part], other[part]) for part in one)
 
 
 def test_a_bias_of_what_writes_the_stream_stays(make_model: MakeModel) -> None:
