@@ -3,6 +3,7 @@
 from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.compatibility import check_mergeable
 from evomerge.checkpoints.digest import digest_of
-from evomerge.checkpoints.roles import Position, position_of
+from evomerge.checkpoints.roles import Position
+from evomerge.checkpoints.rows import shared_rows
 
-__all__ = ["Checkpoint", "Position", "check_mergeable", "digest_of", "position_of"]
+__all__ = ["Checkpoint", "Position", "check_mergeable", "digest_of", "shared_rows"]

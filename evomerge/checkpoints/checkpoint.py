@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
-from evomerge.checkpoints.roles import position_of
+from evomerge.checkpoints.files import files_of, open_file
+from evomerge.checkpoints.roles import Position, positions_of
+from evomerge.checkpoints.ties import ties_of
+from evomerge.checkpoints.vocabulary import Vocabulary, vocabulary_of
 from evomerge.errors import ConfigError
 
 DTYPES = {
@@ -29,10 +31,9 @@ DTYPES = {
 }
 """Dtypes that are read and written, by their names in safetensors files."""
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+\.safetensors")
-_INDEX = "model.safetensors.index.json"
-_SINGLE = "model.safetensors"
-_CACHES = re.compile(r"\.rotary_emb\.(?:inv_freq|(?:cos|sin)_cached)$|\.(?:attention|attn)\.(?:masked_)?bias$")
+_CACHES = re.compile(
+    r"\.rotary_emb\.(?:inv_freq|(?:cos|sin)_cached)$|\.(?:attention|attn)\.(?:masked_)?bias$|embeddings\.position_ids$"
+)
 """Tensors that old checkpoints carry although every model computes them anew; transformers passes over them too."""
 
 
@@ -61,9 +62,11 @@ class Checkpoint:
         self._where = where or str(folder)
         self._tensors: dict[str, torch.Tensor] = {}
         self.config: Mapping[str, Any] = self._read_config()
-        self.files: Mapping[str, Path] = self._find_files()
-        self._handles = {path: self._open(path) for path in dict.fromkeys(self.files.values())}
+        self.files: Mapping[str, Path] = files_of(self.folder, self._where)
+        self._handles = {path: open_file(path, self._where) for path in dict.fromkeys(self.files.values())}
         self._check_complete()
+        self._check_dtypes()
+        self._positions = positions_of(self.config, {name: self.shape(name) for name in self.files})
         self.files = self._without_copies()
 
     @property
@@ -73,11 +76,12 @@ class Checkpoint:
 
     @property
     def num_layers(self) -> int:
-        """How many layers the config announces."""
-        for key in ("num_hidden_layers", "n_layer", "num_layers"):
-            if isinstance(self.config.get(key), int):
-                return int(self.config[key])
-        raise ConfigError.at(self._where, f"{self.folder}/config.json does not say how many layers there are.")
+        """How many layers the tensors make up; those of an encoder and a decoder together."""
+        return 1 + max((at.layer for at in self._positions.values() if at.layer is not None), default=-1)
+
+    def position(self, name: str) -> Position:
+        """Where a tensor stands in the model."""
+        return self._positions[name]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, without reading it."""
@@ -87,17 +91,18 @@ class Checkpoint:
         """Stored dtype of a tensor, without reading it."""
         if name in self._tensors:
             return self._tensors[name].dtype
-        stored = self._handles[self.files[name]].get_slice(name).get_dtype()
-        if stored not in DTYPES:
-            what = f"tensor {name} is stored as {stored}, which cannot be merged. Convert the model to bfloat16 first."
-            raise ConfigError.at(self._where, what)
-        return DTYPES[stored]
+        return DTYPES[self._stored_dtype(name)]
 
     def tensor(self, name: str) -> torch.Tensor:
         """A tensor in its stored dtype, on the CPU, backed by the mapped file."""
         if name not in self._tensors:  # a view of the file: what is remembered takes no memory to speak of
             self._tensors[name] = self._handles[self.files[name]].get_tensor(name)
         return self._tensors[name]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Of the tokenizer in the folder."""
+        return vocabulary_of(self.folder)
 
     @cached_property
     def num_parameters(self) -> int:
@@ -116,51 +121,27 @@ class Checkpoint:
             raise ConfigError.at(self._where, f"{self.folder}/config.json holds no mapping. Download the model again.")
         return config
 
-    def _find_files(self) -> dict[str, Path]:
-        index, single = self.folder / _INDEX, self.folder / _SINGLE
-        if single.is_file():  # before the index, as transformers does
-            return dict.fromkeys(self._open(single).keys(), single)
-        if index.is_file():
-            return self._read_index(index)
-        if any(self.folder.glob("*.bin")):
-            what = (
-                f"{self.folder} holds only .bin weights, which can run code when loaded. Save it as safetensors first: "
-                "AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)."
-            )
-            raise ConfigError.at(self._where, what)
-        raise ConfigError.at(self._where, f"{self.folder} holds neither {_SINGLE} nor {_INDEX}.")
-
-    def _read_index(self, index: Path) -> dict[str, Path]:
-        try:
-            weight_map = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError.at(self._where, f"{index} cannot be read: {error!r}.") from None
-        for shard in dict.fromkeys(map(str, weight_map.values())):
-            if not _PLAIN_NAME.fullmatch(shard):
-                what = f"{index} names the file {shard!r}. Shards are plain names inside the folder."
-                raise ConfigError.at(self._where, what)
-            if not (self.folder / shard).is_file():
-                raise ConfigError.at(self._where, f"{index} names {shard}, which is missing. Download the model again.")
-        return {name: self.folder / shard for name, shard in weight_map.items()}
-
-    def _open(self, path: Path) -> Any:
-        try:
-            return safe_open(path, framework="pt")
-        except (OSError, SafetensorError) as error:
-            raise ConfigError.at(self._where, f"{path} is damaged or incomplete: {error}. Download it again.") from None
-
     def _check_complete(self) -> None:
         held = {path: set(handle.keys()) for path, handle in self._handles.items()}
         if missing := sorted(name for name, path in self.files.items() if name not in held[path]):
             what = f"{len(missing)} tensors of the index are not in their shards, {missing[0]} among them."
             raise ConfigError.at(self._where, f"{what} Download the model again.")
 
+    def _stored_dtype(self, name: str) -> str:
+        return str(self._handles[self.files[name]].get_slice(name).get_dtype())
+
+    def _check_dtypes(self) -> None:
+        stored = {name: self._stored_dtype(name) for name in self.files}
+        if unfit := [name for name, dtype in stored.items() if dtype not in DTYPES]:
+            kind = f"{len(unfit)} tensors are stored as {stored[unfit[0]]}, {unfit[0]} among them"
+            raise ConfigError.at(self._where, f"{kind}, which cannot be merged. Convert the model to bfloat16 first.")
+
     def _without_copies(self) -> dict[str, Path]:
-        """The files of all tensors but caches, and but a head that repeats the embeddings it is tied to."""
-        kept = {name: path for name, path in self.files.items() if not _CACHES.search(name)}
-        if self.config.get("tie_word_embeddings") is True:
-            embeddings = [name for name in kept if position_of(name).role == "embedding"]
-            for head in [name for name in kept if position_of(name).role == "head"]:
-                if any(torch.equal(self.tensor(head), self.tensor(name)) for name in embeddings):
-                    del kept[head]
-        return kept
+        """The files of all tensors but caches, and but those that repeat the tensor they are tied to."""
+        ties = ties_of(self.config, self._positions)
+        repeated = {
+            copy
+            for copy, originals in ties.items()
+            if any(torch.equal(self.tensor(copy), self.tensor(original)) for original in originals)
+        }
+        return {n: path for n, path in self.files.items() if not _CACHES.search(n) and n not in repeated}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from evomerge.checkpoints.checkpoint import Checkpoint
+from evomerge.checkpoints.rows import share_tokens
+from evomerge.checkpoints.vocabulary import agree
 from evomerge.errors import ConfigError, Problem
 
 _MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim")
@@ -44,8 +44,8 @@ def _differences(reference: Checkpoint, other: Checkpoint, first: str) -> Iterat
         stated = "; ".join(f"{key} is {its}, not {wanted}" for key, its, wanted in differing)
         yield f"is built differently from {first}: {stated}. {_ADVICE}"
         return
-    its, wanted = _vocabulary(other), _vocabulary(reference)
-    if its and wanted and its != wanted:
+    its, wanted = other.vocabulary, reference.vocabulary
+    if its and wanted and not agree(its, wanted):
         yield (
             f"has another vocabulary than {first} ({len(its)} tokens against {len(wanted)}). "
             "Rows of the embeddings would not mean the same tokens; use models that share a tokenizer."
@@ -55,20 +55,22 @@ def _differences(reference: Checkpoint, other: Checkpoint, first: str) -> Iterat
     if extra := [name for name in other.names if name not in reference.files]:
         yield f"has {len(extra)} tensors that {first} lacks, {extra[0]} among them. {_ADVICE}"
     shared = [name for name in reference.names if name in other.files]
-    if misshapen := [name for name in shared if reference.shape(name) != other.shape(name)]:
+    if misshapen := [name for name in shared if not _fits(name, reference, other)]:
         name = misshapen[0]
         shapes = f"{name} is {list(other.shape(name))}, not {list(reference.shape(name))}"
         yield (
             f"{len(misshapen)} tensors have other shapes than in {first}: {shapes}. "
             "Merge fine-tunes of one ancestor with one vocabulary."
         )
+    if mistyped := [n for n in shared if other.dtype(n).is_floating_point != reference.dtype(n).is_floating_point]:
+        name = mistyped[0]
+        dtypes = f"{name} is {other.dtype(name)}, not {reference.dtype(name)}"
+        yield f"{len(mistyped)} tensors are of another kind than in {first}: {dtypes}. {_ADVICE}"
 
 
-def _vocabulary(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Token to id as tokenizer.json has it; empty where there is no such file, as beside weights alone."""
-    file = checkpoint.folder / "tokenizer.json"
-    try:
-        model = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return dict(model) if isinstance(model, dict) else {token: index for index, (token, *_) in enumerate(model)}
+def _fits(name: str, reference: Checkpoint, other: Checkpoint) -> bool:
+    """Whether a tensor can be merged: of one shape, or longer in one model by rows of tokens that it alone has."""
+    its, wanted = other.shape(name), reference.shape(name)
+    if its == wanted:
+        return True
+    return reference.position(name).per_token and its[1:] == wanted[1:] and share_tokens(reference, other)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from evomerge.merging.card import Provenance, ScoreLine, model_card
+from evomerge.merging.finite import finite_tensor
 from evomerge.merging.folder import TOKENIZER_FILES, copy_files, new_folder, write_weights
 from evomerge.merging.library import Library
 from evomerge.merging.merge import Merge
@@ -14,6 +16,8 @@ from evomerge.merging.shards import TensorSpec
 from evomerge.recipe import Recipe, dump_recipe
 
 __all__ = ["Provenance", "ScoreLine", "export_model"]
+
+_MODEL_FILES = ("generation_config.json", "preprocessor_config.json", "processor_config.json")
 
 
 def export_model(
@@ -41,13 +45,14 @@ def export_model(
         The destination.
 
     Raises:
-        ConfigError: If the destination exists or the disk is too small.
+        ConfigError: If the destination exists, the disk is too small, or a model holds numbers that are not finite.
         EvomergeError: If writing fails or what was read back differs.
     """
     merge = Merge(recipe, library)
-    specs = [TensorSpec(name, merge.dtype(name), merge.donor.shape(name)) for name in merge.names]
+    specs = [TensorSpec(name, merge.dtype(name), merge.shape(name)) for name in merge.names]
     with new_folder(destination, sum(spec.num_bytes for spec in specs)) as draft:
-        write_weights(draft, specs, merge.rounded, progress, max_shard_bytes)
+        tensor = partial(finite_tensor, merge, recipe=recipe, library=library)
+        write_weights(draft, specs, tensor, progress, max_shard_bytes)
         _write_companions(draft, recipe, merge, library, provenance)
     return destination
 
@@ -56,8 +61,10 @@ def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Libra
     config = dict(merge.donor.config)
     if recipe.dtype is not None:
         config["torch_dtype" if "torch_dtype" in config else "dtype"] = recipe.dtype
+    if merge.num_tokens is not None:
+        config["vocab_size"] = merge.num_tokens
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    copy_files(merge.donor.folder, folder, ("generation_config.json",))
+    copy_files(merge.donor.folder, folder, _MODEL_FILES)
     copy_files(library.open(recipe.models[recipe.tokenizer_donor]).folder, folder, TOKENIZER_FILES)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe.canonical), encoding="utf-8")
     (folder / "README.md").write_text(model_card(recipe, provenance), encoding="utf-8")

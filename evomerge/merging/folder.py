@@ -18,6 +18,7 @@ TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
     "spiece.model",
+    "sentencepiece.bpe.model",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -80,6 +81,8 @@ def write_weights(
 ) -> None:
     """Write tensors one by one as safetensors, in one file or in shards with their index, and read each file back.
 
+    `SHA256SUMS` lists the digests of the files.
+
     Args:
         folder: Exists.
         specs: The tensors, in order.
@@ -92,16 +95,20 @@ def write_weights(
     """
     shards = cut(specs, max_shard_bytes)
     names = ["model.safetensors"] if len(shards) == 1 else _shard_names(len(shards))
+    digests: dict[str, str] = {}
     done, total = 0, sum(spec.num_bytes for spec in specs)
     for name, shard in zip(names, shards, strict=True):
-        written = write_shard(folder / name, shard, tensor)
-        if file_digest(folder / name) != written:
+        digests[name] = write_shard(folder / name, shard, tensor)
+        if file_digest(folder / name) != digests[name]:
             raise EvomergeError(f"{folder / name}: what was read back differs from what was written. Check the disk.")
         done += sum(spec.num_bytes for spec in shard)
         progress(done, total)
     if len(shards) > 1:
         text = index(dict(zip(names, shards, strict=True)))
         (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+    # for `sha256sum --check`, wherever the model is taken
+    sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")
 
 
 def copy_files(source: Path, folder: Path, names: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from evomerge.checkpoints import Checkpoint, position_of
+from evomerge.checkpoints import Checkpoint, shared_rows
 from evomerge.errors import CandidateFailed
 from evomerge.merging.chunks import Sources, can_cut, merge_into
 from evomerge.merging.draws import Draw
@@ -45,13 +45,29 @@ class Merge:
         self._checkpoints = {name: library.open(model) for name, model in recipe.models.items()}
         self._identities = self._recipe.identities
         self.donor: Checkpoint = self._checkpoints[recipe.donor]
-        self._num_layers = 1 + max((position_of(name).layer or 0 for name in self.names), default=0)
+        self._tokens = self._checkpoints[recipe.tokenizer_donor]
+        used = self._used(recipe)
+        self._num_shared = library.facts.once(
+            ("rows", *(self._identities[name] for name in used)),
+            lambda: shared_rows([self._checkpoints[name] for name in used]),
+        )
         self._rules = {name: self._rules_of(name, blend) for name, blend in self._recipe.blends.items()}
 
     @property
     def names(self) -> list[str]:
         """Names of the result's tensors."""
         return self.donor.names
+
+    @property
+    def num_tokens(self) -> int | None:
+        """How many rows the embeddings have, where that is not the number in the donor's config."""
+        return next(
+            (self.shape(name)[0] for name in self._num_shared if self.shape(name) != self.donor.shape(name)), None
+        )
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor of the result, which has a row for every token of its tokenizer."""
+        return (self._tokens if name in self._num_shared else self.donor).shape(name)
 
     def dtype(self, name: str) -> torch.dtype:
         """Dtype of a tensor of the result; whole numbers keep theirs."""
@@ -71,7 +87,8 @@ class Merge:
         """
         if not self.donor.dtype(name).is_floating_point:
             return self.donor.tensor(name)
-        return self._source(self._recipe.result, name)
+        merged = self._source(self._recipe.result, name)
+        return torch.cat([merged, self._own_rows(name).to(merged)]) if name in self._num_shared else merged
 
     def rounded(self, name: str) -> torch.Tensor:
         """A tensor of the result in `dtype(name)`.
@@ -79,7 +96,7 @@ class Merge:
         Raises:
             CandidateFailed: If the models' tensors do not fit together.
         """
-        place = torch.empty(self.donor.shape(name), dtype=self.dtype(name))
+        place = torch.empty(self.shape(name), dtype=self.dtype(name))
         self.into(name, place)
         return place
 
@@ -88,17 +105,21 @@ class Merge:
 
         Args:
             name: The result's tensor.
-            place: Contiguous, of the result's shape, on any device.
+            place: Of the result's shape, on any device; a contiguous one on the CPU is written piece by piece.
 
         Raises:
             CandidateFailed: If the models' tensors do not fit together.
         """
         blend, dtype = self._recipe.blends[self._recipe.result], self.dtype(name)
         rule = self._rule(self._recipe.result, name) if dtype.is_floating_point else None
-        if rule is None or not can_cut(rule.parts) or place.device.type != "cpu":
+        in_pieces = place.device.type == "cpu" and place.is_contiguous()
+        if rule is None or not can_cut(rule.parts) or not in_pieces:
             place.copy_(self.tensor(name).to(dtype))
             return
         experts, origin = self._inputs(self._recipe.result, name)
+        if name in self._num_shared:
+            place[self._num_shared[name] :].copy_(self._own_rows(name).to(dtype))
+            place = place[: self._num_shared[name]]
         flat = place.view(-1)
         sources = Sources(
             [expert.flatten() for expert in experts],
@@ -118,12 +139,24 @@ class Merge:
             checkpoint = self._checkpoints[source]
             if name not in checkpoint.files:
                 raise CandidateFailed(f"model {source} has no tensor {name}.")
-            return checkpoint.tensor(name)
+            tensor = checkpoint.tensor(name)
+            return tensor[: self._num_shared[name]] if name in self._num_shared else tensor
         blend, rule = self._recipe.blends[source], self._rule(source, name)
         if rule is None:
             return self._source(blend.origin or blend.experts[0], name)
         experts, origin = self._inputs(source, name)
         return run_pipe(rule.parts, experts, origin, self._site(blend, rule, name))
+
+    def _used(self, recipe: Recipe) -> list[str]:
+        """Models whose tensors take part; others must not change the result."""
+        sources = {recipe.donor, recipe.tokenizer_donor}
+        for blend in self._recipe.blends.values():
+            sources |= {*blend.experts, blend.origin or recipe.donor}
+        return [name for name in recipe.models if name in sources]
+
+    def _own_rows(self, name: str) -> torch.Tensor:
+        """The rows of tokens that not all models have: those of the model that gives the tokenizer."""
+        return self._tokens.tensor(name)[self._num_shared[name] :]
 
     def _inputs(self, source: str, name: str) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """A tensor of every expert of a blend, and of its origin."""
@@ -138,20 +171,20 @@ class Merge:
 
     def _site(self, blend: Blend, rule: _Rule, name: str) -> Site:
         draws = [Draw(blend.seed, self._identities[expert], name) for expert in blend.experts]
-        return Site(name, position_of(name), self._num_layers, draws, rule.scope)
+        return Site(name, self.donor.position(name), max(1, self.donor.num_layers), draws, rule.scope)
 
     def _keys(self, blend: Blend, name: str) -> list[Hashable | None]:
         """What names each task vector by content; None where a blend, which the recipe may change, takes part."""
         if blend.origin in self._recipe.blends:
             return [None] * len(blend.experts)
-        origin = blend.origin and self._identities[blend.origin]
+        origin, rows = blend.origin and self._identities[blend.origin], self._num_shared.get(name)
         return [
-            None if expert in self._recipe.blends else (self._identities[expert], origin, name)
+            None if expert in self._recipe.blends else (self._identities[expert], origin, name, rows)
             for expert in blend.experts
         ]
 
     def _rule(self, blend: str, name: str) -> _Rule | None:
-        position = position_of(name)
+        position = self.donor.position(name)
         for rule in self._rules[blend]:
             if rule.where is None or rule.where.matches(name, position.layer, position.role):
                 return rule

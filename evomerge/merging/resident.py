@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.modeling_utils import PreTrainedModel
 
-from evomerge.errors import EvomergeError
 from evomerge.merging.library import Library
+from evomerge.merging.loading import load_model
 from evomerge.merging.merge import Merge
+from evomerge.merging.places import places_of
 from evomerge.recipe import Recipe
 
 
@@ -17,7 +20,6 @@ class ResidentModel:
 
     Attributes:
         model: In evaluation mode, on its device.
-        tokenizer: The recipes' tokenizer.
     """
 
     def __init__(self, recipe: Recipe, library: Library, device: str = "cpu") -> None:
@@ -29,18 +31,24 @@ class ResidentModel:
             device: Torch device of the model.
 
         Raises:
-            EvomergeError: If a tensor of the checkpoint has no place in the model.
+            ConfigError: If the donor lacks tensors that its architecture has.
+            EvomergeError: If a tensor of the donor has no place in the model.
         """
         self._library = library
         merge = Merge(recipe, library)
-        self.model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            merge.donor.folder, dtype=recipe.dtype or "auto", use_safetensors=True, trust_remote_code=False
-        )
-        self.model.to(device).eval().requires_grad_(False)
-        tokenizer = recipe.models[recipe.tokenizer_donor].path
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
-        self._places = self._find_places(merge.names)
+        model, unused = load_model(merge.donor, recipe.dtype)
+        if merge.num_tokens is not None:
+            model.resize_token_embeddings(merge.num_tokens, mean_resizing=False)
+        self.model: PreTrainedModel = model.to(device).requires_grad_(False)
+        self._tokenizer = recipe.models[recipe.tokenizer_donor].path
+        self._places = places_of(merge.donor, self.model, unused)
         self._held: str | None = None
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The recipes' tokenizer, which models of images do not have."""
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(self._tokenizer, trust_remote_code=False)
+        return tokenizer
 
     @torch.inference_mode()
     def hold(self, recipe: Recipe) -> None:
@@ -56,14 +64,3 @@ class ResidentModel:
         for name, place in self._places.items():
             merge.into(name, place)
         self._held = recipe.digest
-
-    def _find_places(self, names: list[str]) -> dict[str, torch.Tensor]:
-        """Parameters and buffers by checkpoint name."""
-        held = self.model.state_dict(keep_vars=False)
-        if missing := [name for name in names if name not in held]:
-            raise EvomergeError(
-                f"{type(self.model).__name__} has no tensor {missing[0]}, which the checkpoint holds "
-                f"(and {len(missing) - 1} more). transformers converts this checkpoint on loading; "
-                "save it with the installed version first."
-            )
-        return {name: held[name] for name in names}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import Checkpoint, Position
 from evomerge.errors import ConfigError
 
 Make = Callable[..., Path]
@@ -47,17 +47,15 @@ def test_shape_and_dtype_are_known_before_and_after_reading(make: Make) -> None:
         assert checkpoint.tensor(name) is checkpoint.tensor(name)
 
 
-@pytest.mark.parametrize("key", ["num_hidden_layers", "n_layer", "num_layers"])
-def test_the_number_of_layers_has_several_names(make: Make, key: str) -> None:
-    assert Checkpoint(make(config={key: 7})).num_layers == 7
+def test_layers_are_counted_in_the_tensors(make: Make) -> None:
+    assert Checkpoint(make("a")).num_layers == 2
+    assert Checkpoint(make("b", tensors={"model.norm.weight": torch.ones(1)})).num_layers == 0
 
 
-def test_a_config_may_not_know_its_layers(make: Make) -> None:
-    checkpoint = Checkpoint(make(config={"num_layers": None}), "s.yaml: models.m")
-    with pytest.raises(
-        ConfigError, match=r"^s.yaml: models.m: .*/config.json does not say how many layers there are\.$"
-    ):
-        _ = checkpoint.num_layers
+def test_positions_come_from_the_family_of_the_config(make: Make) -> None:
+    checkpoint = Checkpoint(make())
+    assert checkpoint.position("model.layers.1.mlp.up_proj.weight") == Position(1, "mlp")
+    assert checkpoint.position("model.embed_tokens.weight") == Position(None, "embedding", per_token=True)
 
 
 def test_messages_name_the_folder_where_nothing_better_is_known(tmp_path: Path) -> None:
@@ -78,6 +76,7 @@ def test_old_caches_are_no_tensors_of_the_model(make: Make) -> None:
         "gpt_neox.layers.0.attention.bias",
         "gpt_neox.layers.0.attention.masked_bias",
         "h.0.attn.bias",
+        "bert.embeddings.position_ids",
     ]
     assert Checkpoint(make(tensors={name: torch.ones(1) for name in kept + caches})).names == kept
 
@@ -121,11 +120,12 @@ class TestRefused:
         (folder / "model.safetensors").unlink()
         assert refused(folder) == f"DIR holds neither model.safetensors nor {INDEX}."
 
-    def test_weights_that_could_run_code(self, make: Make) -> None:
+    @pytest.mark.parametrize("ending", ["bin", "pt", "pth", "ckpt", "pkl"])
+    def test_weights_that_could_run_code(self, make: Make, ending: str) -> None:
         folder = make()
-        (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+        (folder / "model.safetensors").rename(folder / f"pytorch_model.{ending}")
         assert refused(folder) == (
-            "DIR holds only .bin weights, which can run code when loaded. Save it as safetensors first: "
+            f"DIR holds only .{ending} weights, which can run code when loaded. Save it as safetensors first: "
             "AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)."
         )
 
@@ -162,6 +162,17 @@ class TestRefused:
         rewrite_index(folder, {"a": shard})
         assert refused(folder) == f"DIR/{INDEX} names the file {shard!r}. Shards are plain names inside the folder."
 
+    def test_links_out_of_the_folder(self, make: Make) -> None:
+        """A download must not make a merge of what lies elsewhere on the disk."""
+        folder, secret = make(shards=2), make("secret", shards=2)
+        shard = folder / "model-00001.safetensors"
+        shard.unlink()
+        shard.symlink_to(secret / shard.name)
+        assert refused(folder) == (
+            f"DIR/{INDEX} names model-00001.safetensors, a link to {secret}/model-00001.safetensors, outside the "
+            "folder. Put the file itself there."
+        )
+
     @pytest.mark.parametrize("weight_map", [3, None, ["a"], {"a": 3}, {"a": None}])
     def test_an_index_of_another_kind(self, make: Make, weight_map: Any) -> None:
         folder = make(shards=2)
@@ -184,8 +195,20 @@ class TestRefused:
         )
 
     def test_tensors_of_a_dtype_that_cannot_be_merged(self, make: Make) -> None:
-        checkpoint = Checkpoint(make(tensors={"a": torch.ones(2).to(torch.float8_e4m3fn)}), "s.yaml: models.m")
-        with pytest.raises(ConfigError) as caught:
-            checkpoint.dtype("a")
-        what = "tensor a is stored as F8_E4M3, which cannot be merged. Convert the model to bfloat16 first."
-        assert str(caught.value) == f"s.yaml: models.m: {what}"
+        tensors = {name: torch.ones(2).to(torch.float8_e4m3fn) for name in "bc"}
+        assert refused(make(tensors={"a": torch.ones(2)} | tensors)) == (
+            "2 tensors are stored as F8_E4M3, b among them, which cannot be merged. "
+            "Convert the model to bfloat16 first."
+        )
+
+
+def test_links_that_the_hub_makes_are_followed(make: Make, tmp_path: Path) -> None:
+    """Its cache keeps every file once and links to it from each snapshot; a whole folder may be a link, too."""
+    snapshot, blobs = tmp_path / "models--a--b" / "snapshots" / "0123", tmp_path / "models--a--b" / "blobs"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for number, file in enumerate(sorted(make(shards=2).iterdir())):
+        file.rename(blobs / str(number))
+        (snapshot / file.name).symlink_to(f"../../blobs/{number}")
+    (tmp_path / "link").symlink_to(snapshot)
+    assert Checkpoint(snapshot).num_parameters == Checkpoint(tmp_path / "link").num_parameters == 27

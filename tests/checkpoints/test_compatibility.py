@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from evomerge.checkpoints import Checkpoint, check_mergeable
+from evomerge.checkpoints import Checkpoint, check_mergeable, shared_rows
 from evomerge.errors import ConfigError
 
 Make = Callable[..., Path]
@@ -78,7 +78,7 @@ def test_caches_of_old_checkpoints_are_no_difference(make: Make) -> None:
 @pytest.mark.parametrize(
     ("one", "other", "counts"),
     [
-        ({"a": 0, "b": 1}, {"a": 0, "b": 1, "c": 2}, "3 tokens against 2"),
+        ({"a": 0, "b": 1}, {"a": 0, "c": 1, "b": 2}, "3 tokens against 2"),
         ({"a": 0, "b": 1}, {"a": 1, "b": 0}, "2 tokens against 2"),
         ([["a", -1.0], ["b", -2.0]], {"a": 0, "c": 1}, "2 tokens against 2"),
     ],
@@ -88,6 +88,56 @@ def test_other_vocabularies(make: Make, one: Any, other: Any, counts: str) -> No
         f"b: has another vocabulary than a ({counts}). "
         "Rows of the embeddings would not mean the same tokens; use models that share a tokenizer."
     ]
+
+
+class TestRows:
+    """Embeddings that are longer in one model than in another."""
+
+    SMALL, LARGE = {"a": 0, "b": 1}, {"a": 0, "b": 1, "c": 2}
+    CONFIG = {"model_type": "llama"}
+
+    @staticmethod
+    def tensors(rows: int, width: int = 3) -> dict[str, torch.Tensor]:
+        return {"model.embed_tokens.weight": torch.ones(rows, width), "lm_head.weight": torch.ones(rows, width)}
+
+    def test_further_tokens_or_mere_padding(self, make: Make) -> None:
+        small = make("a", self.tensors(2), self.CONFIG, vocabulary=self.SMALL)
+        larger = make("b", self.tensors(3), self.CONFIG, vocabulary=self.LARGE)
+        padded = make("c", self.tensors(8), self.CONFIG, vocabulary=self.SMALL)
+        assert problems(small, larger, padded) == problems(padded, larger, small) == []
+        assert shared_rows([Checkpoint(folder) for folder in (larger, small, padded)]) == {
+            "model.embed_tokens.weight": 2,
+            "lm_head.weight": 2,
+        }
+
+    def test_tokenizers_must_be_known(self, make: Make) -> None:
+        known, unknown = make("a", self.tensors(2), vocabulary=self.SMALL), make("b", self.tensors(3))
+        (problem,) = problems(known, unknown)
+        assert problem.startswith("b: 2 tensors have other shapes than in a: ")
+        assert shared_rows([Checkpoint(known), Checkpoint(unknown)]) == {}
+
+    def test_only_rows_may_differ(self, make: Make) -> None:
+        one = make("a", self.tensors(2), vocabulary=self.SMALL)
+        (problem,) = problems(one, make("b", self.tensors(3, width=4), vocabulary=self.LARGE))
+        assert problem.startswith("b: 2 tensors have other shapes than in a: ")
+
+    def test_other_tokens_are_still_refused(self, make: Make) -> None:
+        one = make("a", self.tensors(2), self.CONFIG, vocabulary=self.SMALL)
+        other = make("b", self.tensors(3), self.CONFIG, vocabulary={"a": 0, "c": 1, "b": 2})
+        assert len(problems(one, other)) == 2
+        assert shared_rows([Checkpoint(one), Checkpoint(other)]) == {}
+
+    def test_models_of_one_length_share_all_rows(self, make: Make) -> None:
+        one, other = (make(name, self.tensors(2), vocabulary=self.SMALL) for name in "ab")
+        assert shared_rows([Checkpoint(one), Checkpoint(other)]) == {}
+
+
+def test_other_kinds_of_numbers(make: Make) -> None:
+    assert problems(make("a", TENSORS), make("b", TENSORS | {"w": torch.ones(2, 3, dtype=torch.int64)})) == [
+        "b: 1 tensors are of another kind than in a: w is torch.int64, not torch.float32. "
+        "Merge fine-tunes of one ancestor."
+    ]
+    assert problems(make("c", TENSORS), make("d", TENSORS | {"w": torch.ones(2, 3, dtype=torch.bfloat16)})) == []
 
 
 def test_vocabularies_in_other_spellings_or_unknown(make: Make) -> None:

@@ -1,8 +1,12 @@
-"""What tensors do, by the names that architectures give them."""
+"""What tensors do, by the names that architectures give them. Known families: tests/merging/test_architectures.py."""
+
+import logging
 
 import pytest
 
-from evomerge.checkpoints import Position, position_of
+from evomerge.checkpoints import Position
+from evomerge.checkpoints.families import FAMILIES
+from evomerge.checkpoints.roles import positions_of
 
 
 @pytest.mark.parametrize(
@@ -64,5 +68,59 @@ from evomerge.checkpoints import Position, position_of
         ("model.steps", None, "other"),
     ],
 )
-def test_layer_and_role(name: str, layer: int | None, role: str) -> None:
-    assert position_of(name) == Position(layer, role)  # type: ignore[arg-type]
+def test_names_in_families_that_are_not_known(name: str, layer: int | None, role: str) -> None:
+    assert positions_of({}, {name: (4, 4)})[name] == Position(layer, role)  # type: ignore[arg-type]
+
+
+def test_shapes_in_families_that_are_not_known() -> None:
+    shapes = {
+        "backbone.tokens.weight": (50, 8),
+        "backbone.lm_head.weight": (50, 8),
+        "backbone.layers.0.scale.weight": (8,),
+        "backbone.layers.0.mixer.bias": (8,),
+        "backbone.layers.0.mixer.experts.w1": (3, 8, 8),
+        "backbone.layers.0.mixer.table": (50, 8),
+    }
+    assert positions_of({"model_type": "new", "vocab_size": 50}, shapes) == {
+        "backbone.tokens.weight": Position(None, "embedding", per_token=True),
+        "backbone.lm_head.weight": Position(None, "head", per_token=True),
+        "backbone.layers.0.scale.weight": Position(0, "norm"),
+        "backbone.layers.0.mixer.bias": Position(0, "other"),
+        "backbone.layers.0.mixer.experts.w1": Position(0, "mlp", per_expert=True),
+        "backbone.layers.0.mixer.table": Position(0, "other"),
+    }
+
+
+def test_an_encoder_comes_before_its_decoder() -> None:
+    names = [
+        "model.decoder.layers.0.fc1.weight",
+        "model.encoder.layers.1.fc1.weight",
+        "model.decoder.layers.3.fc1.bias",
+    ]
+    found = positions_of({"model_type": "bart"}, dict.fromkeys(names, (4,)))
+    assert [found[name].layer for name in names] == [2, 1, 5]
+
+
+def test_what_the_map_of_a_family_does_not_mention_is_guessed() -> None:
+    names = ["model.layers.0.self_attn.extra.weight", "v_head.weight", "model.layers.1.new.weight"]
+    found = positions_of({"model_type": "llama"}, dict.fromkeys(names, (4, 4)))
+    assert [found[name] for name in names] == [Position(0, "attention"), Position(None, "other"), Position(1, "other")]
+
+
+def test_a_family_that_is_not_known_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            positions_of({"model_type": "seen in this test only"}, {"a.weight": (1,)})
+            positions_of({"model_type": "llama"}, {"model.norm.weight": (1,)})
+    assert [record.getMessage() for record in caplog.records] == [
+        "The family seen in this test only is not known: roles of its tensors are guessed from their names and shapes."
+    ]
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_the_base_model_alone_leaves_its_prefix_out(model_type: str) -> None:
+    family = FAMILIES[model_type]
+    name = f"{family.stacks[0]}.3.mlp.weight"
+    bare, full = (positions_of({"model_type": model_type}, {n: (4, 4)})[n] for n in (name, family.prefix + name))
+    assert bare == full
+    assert bare.layer == 3

@@ -99,7 +99,8 @@ def test_models_of_other_shapes_and_vocabularies(
     model.resize_token_embeddings(model.config.vocab_size + 3, mean_resizing=False)
     model.save_pretrained(wide)
     tokenizer = json.loads((zoo / "ja" / "tokenizer.json").read_text())
-    tokenizer["model"]["vocab"]["extra"] = len(tokenizer["model"]["vocab"])
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["extra"] = vocabulary.pop(next(iter(vocabulary)))
     (wide / "tokenizer.json").write_text(json.dumps(tokenizer))
     replace(desk / "search_spaces" / "tiny.yaml", str(zoo / "ja"), str(wide))
     message = complaint(SEARCH, capsys)

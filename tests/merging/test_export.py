@@ -50,7 +50,7 @@ class TestWhole:
         folder = export(recipe, tmp_path / "out")
         assert {path.name for path in folder.iterdir()} == {
             *("config.json", "generation_config.json", "model.safetensors", "README.md", "recipe.yaml"),
-            *("tokenizer.json", "tokenizer_config.json"),
+            *("tokenizer.json", "tokenizer_config.json", "SHA256SUMS"),
         }
         for name in ("generation_config.json", "tokenizer.json"):
             assert (folder / name).read_bytes() == (zoo / "base" / name).read_bytes()
@@ -68,6 +68,12 @@ class TestWhole:
         one, other = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (whole, cut))
         assert all(torch.equal(one[name], other[name]) for name in one)
         assert AutoModelForCausalLM.from_pretrained(cut, use_safetensors=True).config.model_type == "llama"
+
+    def test_digests_can_be_checked_anywhere(self, recipe_of: MakeRecipe, tmp_path: Path) -> None:
+        folder = export(recipe_of(RULE), tmp_path / "out", max_shard_bytes=5000)
+        check = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True)
+        assert check.returncode == 0
+        assert len(check.stdout.splitlines()) == len(list(folder.glob("*.safetensors"))) > 1
 
     def test_tied_embeddings_stay_tied(self, recipe_of: MakeRecipe, tied_zoo: Path, tmp_path: Path) -> None:
         folder = export(recipe_of(RULE, zoo=tied_zoo), tmp_path / "out")

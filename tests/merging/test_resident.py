@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from evomerge.errors import CandidateFailed, EvomergeError
+from evomerge.errors import CandidateFailed
 from evomerge.merging import Library, Provenance, ResidentModel, export_model
 from evomerge.recipe import Recipe
 
@@ -114,16 +114,3 @@ def test_after_a_failure_it_holds_nothing(recipe_of: MakeRecipe, tmp_path: Path)
     resident.model.state_dict()["model.norm.weight"].fill_(0)
     resident.hold(good)
     assert_same(parameters(resident.model), before)
-
-
-def test_tensors_without_a_place_in_the_model_are_told(recipe_of: MakeRecipe, zoo: Path, tmp_path: Path) -> None:
-    for name in ("base", "math", "ja", "str"):
-        (tmp_path / name).mkdir()
-        for file in (zoo / name).iterdir():
-            (tmp_path / name / file.name).write_bytes(file.read_bytes())
-        stored = load_file(zoo / name / "model.safetensors") | {"model.extra": torch.ones(1)}
-        save_file(stored, tmp_path / name / "model.safetensors", {"format": "pt"})
-    with pytest.raises(
-        EvomergeError, match=r"^LlamaForCausalLM has no tensor model\.extra, which the checkpoint holds"
-    ):
-        ResidentModel(recipe_of(RULES[0], zoo=tmp_path), Library())

@@ -33,7 +33,13 @@ def test_it_is_the_reference_again(make_model: MakeModel, copy_of: CopyOf, scram
     check = write_aligned(its, align(blocks(reference), its), tmp_path / "out", max_shard_bytes=3000)
     assert 0 < check.difference < 1e-5 < check.allowed
     names = {path.name for path in (tmp_path / "out").iterdir() if path.suffix != ".safetensors"}
-    assert names == {"config.json", "generation_config.json", "tokenizer.json", "model.safetensors.index.json"}
+    assert names == {
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "model.safetensors.index.json",
+        "SHA256SUMS",
+    }
     assert (tmp_path / "out" / "config.json").read_bytes() == (model / "config.json").read_bytes()
     held = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
     wanted = AutoModelForCausalLM.from_pretrained(reference).state_dict()
