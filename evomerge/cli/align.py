@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import Progress
@@ -12,9 +13,9 @@ from rich.table import Table
 from evomerge.checkpoints import Checkpoint
 from evomerge.cli import parser
 from evomerge.merging.alignment import (
-    GAUGES,
     Alignment,
     Blocks,
+    Gauge,
     Likeness,
     Part,
     align,
@@ -36,7 +37,10 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument("model", type=Path, help="the model to re-coordinate; what it computes stays the same")
     arguments.add_argument("destination", type=Path, help="a new folder")
     arguments.add_argument(
-        "--gauge", choices=GAUGES, default=GAUGES[0], help="rotate heads too, or only permute them (%(default)s)"
+        "--gauge",
+        choices=get_args(Gauge),
+        default="rotation",
+        help="rotate heads too, or only permute them (default: %(default)s)",
     )
     given = arguments.parse_args(argv)
     reference, model = Blocks(Checkpoint(given.reference)), Blocks(Checkpoint(given.model))

@@ -3,14 +3,14 @@
 from evomerge.merging.alignment.alignment import Alignment, LayerAlignment, align
 from evomerge.merging.alignment.blocks import FAMILIES, Blocks, Part, check_alignable
 from evomerge.merging.alignment.checkpoint import LogitCheck, specs_of, write_aligned
-from evomerge.merging.alignment.gauge import GAUGES
+from evomerge.merging.alignment.gauge import Gauge
 from evomerge.merging.alignment.likeness import Likeness, likeness
 
 __all__ = [
     "FAMILIES",
-    "GAUGES",
     "Alignment",
     "Blocks",
+    "Gauge",
     "LayerAlignment",
     "Likeness",
     "LogitCheck",

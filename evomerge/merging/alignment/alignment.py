@@ -9,6 +9,7 @@ import torch
 
 from evomerge.merging.alignment.assignment import assign
 from evomerge.merging.alignment.blocks import Blocks, Part
+from evomerge.merging.alignment.gauge import Gauge
 from evomerge.merging.alignment.heads import Heads, match_heads
 
 
@@ -95,7 +96,7 @@ class Alignment:
 def align(
     reference: Blocks,
     model: Blocks,
-    gauge: str = "rotation",
+    gauge: Gauge = "rotation",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Alignment:
     """Find the coordinates in which a model is most like a reference.
@@ -107,7 +108,7 @@ def align(
     Args:
         reference: Its layers.
         model: Layers of the model to align, of the same geometry (`check_alignable`).
-        gauge: One of GAUGES.
+        gauge: Whether heads may be rotated.
         progress: Told how many layers of how many are done.
 
     Returns:

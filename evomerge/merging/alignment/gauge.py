@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 
@@ -10,7 +11,7 @@ Fit = Callable[[torch.Tensor], torch.Tensor]
 """Overlaps `M = Σ A·Bᵀ` of reference A and model B, (…, D, D), to the allowed R of largest ⟨R, M⟩, which is the one
 that brings R·B nearest to A. The same R acts on both sides of a head's inner product, which it leaves unchanged."""
 
-GAUGES = ("rotation", "none")
+Gauge = Literal["rotation", "none"]
 """`rotation`: heads are rotated towards the reference. `none`: heads are only permuted."""
 
 _WORTHWHILE = 0.99

@@ -10,7 +10,7 @@ import torch
 
 from evomerge.merging.alignment.assignment import assign
 from evomerge.merging.alignment.blocks import Geometry, Part
-from evomerge.merging.alignment.gauge import Fit, fixed, gain, orthogonal, rotary, worthwhile
+from evomerge.merging.alignment.gauge import Fit, Gauge, fixed, gain, orthogonal, rotary, worthwhile
 
 _ROUNDING = 1e-9
 """Share of a gain, in float64, that may be rounding."""
@@ -92,7 +92,7 @@ class _Match:
 
 
 def match_heads(
-    reference: Mapping[Part, torch.Tensor], model: Mapping[Part, torch.Tensor], geometry: Geometry, gauge: str
+    reference: Mapping[Part, torch.Tensor], model: Mapping[Part, torch.Tensor], geometry: Geometry, gauge: Gauge
 ) -> Heads:
     """Match heads by their weights.
 
@@ -104,7 +104,7 @@ def match_heads(
         reference: Parts of its layer, each (units, width).
         model: The same of the model's.
         geometry: Sizes of both.
-        gauge: One of GAUGES.
+        gauge: Whether heads may be rotated.
 
     Returns:
         Places and rotations for the model's heads.
