@@ -121,7 +121,7 @@ def drift(seed: int, size: float) -> Change:
     return change
 
 
-@settings(max_examples=25, suppress_health_check=IN_ONE_FOLDER)
+@settings(max_examples=15, suppress_health_check=IN_ONE_FOLDER)
 @given(seed=st.integers(0, 10**6), rotate=st.booleans(), family=st.sampled_from(list(FAMILIES)))
 def test_any_scramble_is_recovered(
     seed: int, rotate: bool, family: str, make_model: MakeModel, copy_of: CopyOf, scramble: Scramble
