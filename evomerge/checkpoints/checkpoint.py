@@ -45,7 +45,8 @@ class Checkpoint:
     Attributes:
         folder: Of the model.
         config: What `config.json` says.
-        files: The file of every tensor of the model, by name.
+        files: The file of every tensor of the model, by name. Caches and copies are none.
+        copies: Tensors in the files that repeat the tensor they are tied to, and that one.
     """
 
     def __init__(self, folder: Path | str, where: str = "") -> None:
@@ -67,7 +68,8 @@ class Checkpoint:
         self._check_complete()
         self._check_dtypes()
         self._positions = positions_of(self.config, {name: self.shape(name) for name in self.files})
-        self.files = self._without_copies()
+        self.copies: Mapping[str, str] = self._find_copies()
+        self.files = {n: f for n, f in self.files.items() if n not in self.copies and not _CACHES.search(n)}
 
     @property
     def names(self) -> list[str]:
@@ -136,12 +138,8 @@ class Checkpoint:
             kind = f"{len(unfit)} tensors are stored as {stored[unfit[0]]}, {unfit[0]} among them"
             raise ConfigError.at(self._where, f"{kind}, which cannot be merged. Convert the model to bfloat16 first.")
 
-    def _without_copies(self) -> dict[str, Path]:
-        """The files of all tensors but caches, and but those that repeat the tensor they are tied to."""
+    def _find_copies(self) -> dict[str, str]:
+        """Tensors that repeat the one they are tied to, and that one."""
         ties = ties_of(self.config, self._positions)
-        repeated = {
-            copy
-            for copy, originals in ties.items()
-            if any(torch.equal(self.tensor(copy), self.tensor(original)) for original in originals)
-        }
-        return {n: path for n, path in self.files.items() if not _CACHES.search(n) and n not in repeated}
+        pairs = ((copy, original) for copy, originals in ties.items() for original in originals)
+        return {copy: original for copy, original in pairs if torch.equal(self.tensor(copy), self.tensor(original))}

@@ -84,8 +84,8 @@ def _encoder(model_type: str, head: str, head_norm: str, rows: str, copies: Mapp
 
 
 _LISTED = (
-    _decoder("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2", layers={"mlp": _GATED_MLP}),
-    _decoder("gemma2", "gemma3_text", layers={"mlp": _GATED_MLP}, ties=True),
+    _decoder(*("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2", "olmo3", "granite"), layers={"mlp": _GATED_MLP}),
+    _decoder("gemma", "gemma2", "gemma3_text", "smollm3", layers={"mlp": _GATED_MLP}, ties=True),
     _decoder(
         "mixtral",
         layers={

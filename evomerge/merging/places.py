@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import transformers
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.modeling_utils import PreTrainedModel
 
@@ -54,6 +55,7 @@ def places_of(checkpoint: Checkpoint, model: PreTrainedModel, unused: frozenset[
             raise EvomergeError(
                 f"transformers rearranges tensor {name} of {type(model).__name__}, which cannot be followed here."
             )
+    _check_ties(checkpoint, tensors, model)
     return places
 
 
@@ -73,6 +75,17 @@ def _check_lost(lost: Sequence[str], model: PreTrainedModel, unused: frozenset[s
             raise EvomergeError(f"{what} Save the model with the installed version of transformers.")
     if lost:
         _log.warning("%s has no use for %d tensors of the checkpoint, %s among them.", kind, len(lost), lost[0])
+
+
+def _check_ties(checkpoint: Checkpoint, tensors: dict[str, torch.Tensor], model: PreTrainedModel) -> None:
+    """Refuse a model that reads from a copy what is written to the original."""
+    for names in checkpoint.copies.items():
+        found = [_find(name, tensors, model.base_model_prefix) for name in names]
+        if len({place.untyped_storage().data_ptr() for place in found if place is not None}) > 1:
+            what = (
+                f"transformers {transformers.__version__} does not tie {names[0]} to {names[1]} where a file has both."
+            )
+            raise EvomergeError(f"{what} Install a newer version, or save the model again.")
 
 
 def _holds(place: torch.Tensor, memory: set[int], stored: torch.Tensor) -> bool:
