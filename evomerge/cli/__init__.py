@@ -17,6 +17,7 @@ COMMANDS = {
     "resume": "go on with a run that was interrupted",
     "report": "show a run as tables and write its HTML page",
     "export": "write a run's best recipe, or a recipe file, as a Hugging Face checkpoint",
+    "align": "re-coordinate a model towards another before a merge, with its function unchanged",
     "evaluate": "score a checkpoint or a recipe with a fitness",
     "inspect": "look at models before merging: norms, kinship, sign conflicts, foreign and re-gauged parts",
     "ls": "list spaces, fitnesses, optimisers, presets, experiments and runs",
