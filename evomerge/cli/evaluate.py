@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from evomerge import shipped
 from evomerge.cli import parser
-from evomerge.documents import parse, read_yaml
+from evomerge.config.files import read_resolved
+from evomerge.documents import parse
 from evomerge.errors import EvomergeError
 from evomerge.execution import Job
 from evomerge.execution.inline import InlineExecutor
@@ -55,11 +55,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def _fitness(name: str, zoo: str) -> tuple[str, FitnessSpec]:
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else shipped.find("fitness", name)
-    config = OmegaConf.create({**read_yaml(path), "zoo": zoo})
-    tree = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(tree, dict)
-    tree.pop("zoo")
-    return str(path), parse(FitnessSpec, tree, str(path))
+    return str(path), parse(FitnessSpec, read_resolved(path, zoo), str(path))
 
 
 def _alone(folder: Path) -> Recipe:

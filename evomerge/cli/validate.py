@@ -6,11 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from evomerge.cli import parser
-from evomerge.documents import Tree, parse, read_yaml
+from evomerge.config.files import read_resolved
+from evomerge.documents import parse
 from evomerge.errors import ConfigError
 from evomerge.fitness import FitnessSpec
 from evomerge.recipe import Recipe
@@ -35,7 +33,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _check(path: Path, zoo: str) -> str:
-    tree = _resolved(read_yaml(path), path, zoo)
+    tree = read_resolved(path, zoo)
     kind = tree.get("evomerge")
     if kind == "space/1":
         space = parse_space(tree, str(path))
@@ -47,14 +45,3 @@ def _check(path: Path, zoo: str) -> str:
         return f"recipe, {parse(Recipe, tree, str(path)).digest[:12]}"
     what = f'"evomerge" is {kind!r}. Say what the file is: space/1, fitness/1 or recipe/1.'
     raise ConfigError.at(str(path), what)
-
-
-def _resolved(tree: Tree, path: Path, zoo: str) -> dict[str, Tree]:
-    if not isinstance(tree, dict):
-        raise ConfigError.at(str(path), "holds no mapping. The first key of a file is `evomerge`.")
-    try:
-        resolved = OmegaConf.to_container(OmegaConf.create({**tree, "zoo": zoo}), resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError.at(str(path), f"{str(error).splitlines()[0]}.") from None
-    assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items() if key != "zoo"}
