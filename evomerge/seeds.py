@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import random
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -31,3 +34,14 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 def integer(seed: int, *names: str) -> int:
     """A 31-bit integer from `child(seed, *names)`, for libraries that only take one."""
     return int(child(seed, *names).generate_state(1, np.uint32)[0]) >> 1
+
+
+@contextlib.contextmanager
+def lent_generators() -> Iterator[None]:
+    """Lend the process's random generators to a library that draws from them; afterwards they are as they were."""
+    before, before_numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(before_numpy)

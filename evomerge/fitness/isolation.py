@@ -11,6 +11,8 @@ import datasets
 import numpy as np
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 
+from evomerge import seeds
+
 _LOGGERS = ("lm_eval", "datasets", "transformers")
 
 
@@ -21,7 +23,9 @@ def isolated() -> Iterator[None]:
     Some tasks of the harness shuffle their choices with Python's global generator. The command seeds it, so such a task
     reads the same here and there; whatever was drawn from it, the caller finds the generators as they were.
     """
-    with _silent(), _lent_generators():
+    with _silent(), seeds.lent_generators():
+        random.setstate(random.Random(DEFAULT_RANDOM_SEED).getstate())
+        np.random.set_state(np.random.RandomState(DEFAULT_OTHER_SEED).get_state())
         yield
 
 
@@ -40,15 +44,3 @@ def _silent() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
         if bars:
             datasets.enable_progress_bars()
-
-
-@contextlib.contextmanager
-def _lent_generators() -> Iterator[None]:
-    before, before_numpy = random.getstate(), np.random.get_state()
-    random.setstate(random.Random(DEFAULT_RANDOM_SEED).getstate())
-    np.random.set_state(np.random.RandomState(DEFAULT_OTHER_SEED).get_state())
-    try:
-        yield
-    finally:
-        random.setstate(before)
-        np.random.set_state(before_numpy)

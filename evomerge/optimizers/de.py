@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import nevergrad as ng
 import numpy as np
 
 from evomerge import seeds
@@ -15,6 +14,9 @@ from evomerge.optimizers.configs import DeConfig
 from evomerge.optimizers.deb import single_loss
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import Genome
+
+with seeds.lent_generators():  # it draws from them when it is imported
+    import nevergrad as ng
 
 CROSSOVERS = {"uniform": 0.5, "two_points": "twopoints"}
 """What nevergrad calls them."""
