@@ -63,7 +63,8 @@ def divide_by_share(total: torch.Tensor, weights: Sequence[Factor], masks: Masks
     share = weighted_sum(masks or [torch.ones_like(total)] * len(weights), weights)
     if len(numbers) == len(weights) and min(numbers) >= 0:
         return total / share.clamp_min_(CANCELLED * math.fsum(numbers) or 1.0)  # where nobody speaks, the sum is zero
-    size = weighted_sum([torch.ones_like(total)] * len(weights), [abs(weight) for weight in weights])
+    sizes: list[Factor] = [weight.abs() if isinstance(weight, torch.Tensor) else abs(weight) for weight in weights]
+    size = weighted_sum([torch.ones_like(total)] * len(weights), sizes)
     return total / torch.where(share.abs() <= CANCELLED * size, 1.0, share)
 
 
