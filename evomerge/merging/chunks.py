@@ -14,7 +14,7 @@ from evomerge.merging.pipe import run_pipe, task_vectors
 from evomerge.merging.site import Site
 from evomerge.merging.stages import GATES
 from evomerge.merging.stages.gates import threshold_of_model
-from evomerge.merging.stages.reducers import sphere_weights
+from evomerge.merging.stages.reducers_spherical import sphere_weights
 from evomerge.merging.stages.restore import absolute_sum
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
@@ -70,7 +70,8 @@ def merge_into(
 def can_cut(parts: Parts) -> bool:
     """Whether a piece can be merged without the rest of its tensor, but for a few numbers known beforehand."""
     if isinstance(parts.reduce, Sphere):
-        return not parts.gates and parts.vote is None and parts.lens is None and isinstance(parts.weigh, Weigh)
+        is_bare = not parts.gates and parts.vote is None and parts.lens is None and isinstance(parts.weigh, Weigh)
+        return is_bare and parts.reduce.scope == "tensor"
     first, *others = [*parts.gates, None]
     gates = [gate for gate in (others if _is_trim(first) else [first, *others]) if gate is not None]
     restore = () if parts.restore is None or isinstance(parts.restore, Restore) else (parts.restore,)
@@ -141,5 +142,7 @@ def _sphere_weights(reduce: Sphere, weights: Sequence[float], sources: Sources, 
     key = None if None in sources.keys else ("products", *sources.keys)
     square_first, square_second, dot = products() if key is None else facts.once(key, products)
     first, second = weights
-    shares = sphere_weights(square_first * first**2, square_second * second**2, dot * first * second, reduce.t)
+    shares = sphere_weights(
+        square_first * first**2, square_second * second**2, dot * first * second, reduce.t, reduce.straight_from
+    )
     return first * shares[0], second * shares[1]

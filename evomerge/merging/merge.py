@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -211,7 +212,6 @@ class Merge:
         for name in self.names:
             if self.donor.dtype(name).is_floating_point and self._rule(source, name) is rule:
                 experts, origin = self._inputs(source, name)
-                yield (
-                    self._site(blend, rule, name),
-                    task_vectors(experts, None if rule.parts.from_zero else origin),
-                )
+                origin = None if rule.parts.from_zero else origin
+                site = dataclasses.replace(self._site(blend, rule, name), origin=origin)
+                yield site, task_vectors(experts, origin)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -39,7 +41,7 @@ def run_pipe(parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor
         return weighted_sum(*affine(parts, experts, origin))
     deltas = task_vectors(experts, origin)
     merge = _on_matrices if parts.needs_matrices else merge_deltas
-    merged = merge(parts, deltas, site)
+    merged = merge(parts, deltas, dataclasses.replace(site, origin=origin))
     return merged if origin is None else origin.float() + merged
 
 
@@ -66,15 +68,12 @@ def merge_deltas(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> to
     inside, back = deltas, None
     if parts.lens is not None:
         inside, back = stages.LENSES[type(parts.lens)](parts.lens, deltas, site)
-    stack = Stack.of(inside)
-    for gate in parts.gates:
-        stack = stages.GATES[type(gate)](gate, stack, site)
-    if parts.restore is not None:
-        restored = stages.RESTORES[type(parts.restore)](parts.restore, stack, site)
-        stack = Stack(restored, stack.raw, stack.kept)
+    stack = gated(parts, inside, site)
     weights = stages.WEIGHERS[type(parts.weigh)](parts.weigh, stack, site)
     masks: Masks = ()
     if parts.vote is not None:
+        if parts.vote.spans_model:
+            site = dataclasses.replace(site, voices=functools.partial(_voices, parts, site))
         masks = stages.VOTES[type(parts.vote)](parts.vote, stack.deltas, weights, site)
     merged = stages.REDUCERS[type(parts.reduce)](parts.reduce, stack.deltas, masks, weights, site)
     if back is not None:
@@ -82,6 +81,23 @@ def merge_deltas(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> to
     for post in parts.posts:
         merged = stages.POSTS[type(post)](post, merged, deltas, site)
     return merged
+
+
+def gated(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> Stack:
+    """The task vectors after gates and restoration."""
+    stack = Stack.of(deltas)
+    for gate in parts.gates:
+        stack = stages.GATES[type(gate)](gate, stack, site)
+    if parts.restore is not None:
+        restored = stages.RESTORES[type(parts.restore)](parts.restore, stack, site)
+        stack = Stack(restored, stack.raw, stack.kept)
+    return stack
+
+
+def _voices(parts: Parts, site: Site) -> Iterator[Sequence[torch.Tensor]]:
+    for at, deltas in site.scope.deltas():
+        inside = deltas if parts.lens is None else stages.LENSES[type(parts.lens)](parts.lens, deltas, at)[0]
+        yield gated(parts, inside, at).deltas
 
 
 def _on_matrices(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> torch.Tensor:
@@ -92,6 +108,8 @@ def _on_matrices(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> to
     if len(shape) == 2:
         return merge_deltas(parts, deltas, site)
     size = shape[-2:].numel()
-    matrices = zip(*(delta.reshape(-1, *shape[-2:]) for delta in deltas), strict=True)
-    merged = [merge_deltas(parts, each, site.piece(index * size)) for index, each in enumerate(matrices)]
+    flat = [delta.reshape(-1, *shape[-2:]) for delta in deltas]
+    origins = [None] * len(flat[0]) if site.origin is None else site.origin.reshape(-1, *shape[-2:])
+    sites = (dataclasses.replace(site.piece(index * size), origin=origin) for index, origin in enumerate(origins))
+    merged = [merge_deltas(parts, each, at) for each, at in zip(zip(*flat, strict=True), sites, strict=True)]
     return torch.stack(merged).reshape(shape)

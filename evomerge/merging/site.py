@@ -34,6 +34,10 @@ class Scope:
         return cast("T", self.known[key])
 
 
+def _nobody() -> Iterator[Sequence[torch.Tensor]]:
+    return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One tensor, or a piece of it, in one blend.
@@ -44,6 +48,8 @@ class Site:
         num_layers: Of the model.
         draws: Where the random numbers come from, per expert.
         scope: All tensors of the same rule.
+        origin: What task vectors are measured from, in any float dtype; None for zero.
+        voices: Gives, one tensor of the rule after the other, what its experts have to say after gates and restoration.
         start: Where in the flattened tensor the piece begins; 0 for whole tensors.
         thresholds: Per expert, the magnitude that its first gate keeps from, where known beforehand.
         factors: Per expert, what restores the L1 norm, where known beforehand.
@@ -54,6 +60,8 @@ class Site:
     num_layers: int
     draws: Sequence[Draw]
     scope: Scope
+    origin: torch.Tensor | None = None
+    voices: Callable[[], Iterator[Sequence[torch.Tensor]]] = _nobody
     start: int = 0
     thresholds: tuple[float, ...] | None = None
     factors: tuple[float, ...] | None = None

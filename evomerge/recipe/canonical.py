@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from evomerge.documents import tree_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
-from evomerge.recipe.stages import DensityGate, Linear, Scale, Sphere, StageValue, Weigh, cancel
+from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
 
@@ -58,7 +58,7 @@ def canonical_pipe(pipe: Sequence[StageValue], num_experts: int, has_origin: boo
         vote=None if is_idle else parts.vote,
         posts=(*([Scale(post="scale", by=scale)] if scale != 1.0 else []), *posts),
     )
-    if isinstance(parts.weigh, Weigh) and isinstance(parts.reduce, Linear | Sphere):
+    if isinstance(parts.weigh, Weigh) and parts.reduce.takes_factor:
         parts = _fold_scale(parts, parts.weigh.weigh, parts.reduce)
         parts = dataclasses.replace(parts, lens=None if _ignores_lens(parts) else parts.lens)
     from_zero = has_origin and (parts.from_zero or (parts.is_affine and _sum_to_one(parts)))
@@ -78,12 +78,12 @@ def _leading_scale(posts: Sequence[StageValue]) -> tuple[float, list[StageValue]
     return scale, others
 
 
-def _fold_scale(parts: Parts, weights: tuple[float, ...], reduce: Linear | Sphere) -> Parts:
+def _fold_scale(parts: Parts, weights: tuple[float, ...], reduce: StageValue) -> Parts:
     """One spelling for a common factor of the weights and `post: scale`: in the weights of a sum, outside a mean."""
     first, *others = [*parts.posts, None]
     scale = first.by if isinstance(first, Scale) else 1.0
     posts = tuple(post for post in (others if isinstance(first, Scale) else [first, *others]) if post is not None)
-    is_plain = parts.vote is None or getattr(parts.vote, "tally", "plain") == "plain"
+    is_plain = getattr(parts.vote, "tally", "plain") != "weighted"
     if isinstance(reduce, Linear) and reduce.reduce == "mean":
         if parts.vote is not None:
             # weights of both signs may cancel at single entries, where a common factor is no longer free
@@ -126,7 +126,7 @@ def _joined(gates: Iterable[StageValue]) -> list[StageValue]:
             if gate.is_neutral:
                 continue
             last = joined[-1] if joined else None
-            if isinstance(last, DensityGate) and _with_density(last, 1.0) == _with_density(gate, 1.0):
+            if isinstance(last, DensityGate) and last.joins and _with_density(last, 1.0) == _with_density(gate, 1.0):
                 gate = _with_density(gate, _each_least(last.density, gate.density))
                 joined.pop()
         joined.append(gate)

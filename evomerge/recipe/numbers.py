@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import pydantic
 
@@ -24,25 +24,67 @@ def _fraction(value: float) -> float:
     return value
 
 
+def _share(value: float) -> float:
+    if not 0 <= value < 1:
+        raise fault(
+            f"{value:g} is {'not below 1' if value >= 1 else 'below 0'}. A share of the entries lies in [0, 1)."
+        )
+    return value
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise fault(f"{value:g} is not above 0. Give a positive number.")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise fault(f"{value:g} is below 0. Give 0 or a positive number.")
+    return value
+
+
 Density: TypeAlias = Annotated[float, pydantic.AfterValidator(_density)]
 Fraction: TypeAlias = Annotated[float, pydantic.AfterValidator(_fraction)]
+Share: TypeAlias = Annotated[float, pydantic.AfterValidator(_share)]
+Positive: TypeAlias = Annotated[float, pydantic.AfterValidator(_positive)]
+NotNegative: TypeAlias = Annotated[float, pydantic.AfterValidator(_not_negative)]
 
 _FINITE = pydantic.ConfigDict(allow_inf_nan=False)
-_ONE: pydantic.TypeAdapter[float] = pydantic.TypeAdapter(Density, config=_FINITE)
-_EACH: pydantic.TypeAdapter[tuple[float, ...]] = pydantic.TypeAdapter(tuple[Density, ...], config=_FINITE)
 
 
-def _densities(value: object) -> float | tuple[float, ...]:
+class _OneOrEach:
     """One number or a list of them; a plain union would report the faults of both."""
-    is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    return _EACH.validate_python(value) if is_list else _ONE.validate_python(value)
+
+    def __init__(self, kind: Any) -> None:
+        self._one: pydantic.TypeAdapter[float] = pydantic.TypeAdapter(kind, config=_FINITE)
+        self._each: pydantic.TypeAdapter[tuple[float, ...]] = pydantic.TypeAdapter(tuple[kind, ...], config=_FINITE)
+
+    def __call__(self, value: object) -> float | tuple[float, ...]:
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        return self._each.validate_python(value) if is_list else self._one.validate_python(value)
 
 
-def _as_written(density: float | tuple[float, ...]) -> Tree:
-    return list(density) if isinstance(density, tuple) else density
+def _as_written(numbers: float | tuple[float, ...]) -> Tree:
+    return list(numbers) if isinstance(numbers, tuple) else numbers
 
 
 Densities: TypeAlias = Annotated[
-    float | tuple[float, ...], pydantic.PlainValidator(_densities), pydantic.PlainSerializer(_as_written)
+    float | tuple[float, ...], pydantic.PlainValidator(_OneOrEach(Density)), pydantic.PlainSerializer(_as_written)
 ]
 """Kept fraction of entries: one number for all experts, or one per expert."""
+
+Shares: TypeAlias = Annotated[
+    float | tuple[float, ...], pydantic.PlainValidator(_OneOrEach(Share)), pydantic.PlainSerializer(_as_written)
+]
+"""Part of the entries, from none to just short of all: one number for all experts, or one per expert."""
+
+Thresholds: TypeAlias = Annotated[
+    float | tuple[float, ...], pydantic.PlainValidator(_OneOrEach(NotNegative)), pydantic.PlainSerializer(_as_written)
+]
+"""What a size must exceed: one number for all experts, or one per expert."""
+
+
+def of_expert(numbers: float | tuple[float, ...], expert: int) -> float:
+    """The number that holds for the expert at this place."""
+    return numbers[expert] if isinstance(numbers, tuple) else numbers

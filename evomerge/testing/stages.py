@@ -18,17 +18,17 @@ from evomerge.recipe.canonical import canonical_pipe
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend
 from evomerge.recipe.stages import StageValue, parse_stage
-
-Tensors = Sequence[torch.Tensor]
+from evomerge.testing.formulas import Tensors
 
 _SHAPES = ((5, 7), (33,), (1,), (), (2, 3, 4))
 _ROLES = ("attention", "mlp", "norm", "embedding", "head", "router", "other")
 
 
-class PresetContract(ABC):
+class FormulaContract(ABC):
     """Inherit this in a test class, say what the preset is and what its paper computes, and pytest checks the laws.
 
-    Where they apply, inherit `MeanContract`, `SymmetricContract` and `LoneContract` as well.
+    Most presets keep two laws more, those of `PresetContract`. Where they apply, inherit `MeanContract`,
+    `SymmetricContract` and `LoneContract` as well.
 
     Example:
         ```python
@@ -69,16 +69,6 @@ class PresetContract(ABC):
         for experts, origin in self._examples():
             torch.testing.assert_close(merged(canonical, experts, origin), merged(pipe, experts, origin))
 
-    def test_without_task_vectors_the_base_comes_out(self) -> None:
-        for _, origin in self._examples():
-            torch.testing.assert_close(self._merge([origin] * self.num_experts, origin), origin)
-
-    def test_twice_as_far_from_zero_goes_twice_as_far(self) -> None:
-        for experts, origin in self._examples():
-            zero = torch.zeros_like(origin)
-            doubled = self._merge([2 * expert for expert in experts], zero)
-            torch.testing.assert_close(doubled, 2 * self._merge(experts, zero))
-
     def test_half_precision_is_read_as_the_numbers_it_stands_for(self) -> None:
         for experts, origin in self._examples():
             halves, half = [expert.bfloat16() for expert in experts], origin.bfloat16()
@@ -112,7 +102,29 @@ class PresetContract(ABC):
         ]
 
 
-class MeanContract(PresetContract):
+class StillContract(FormulaContract):
+    """For presets that leave the base alone where nobody moves."""
+
+    def test_without_task_vectors_the_base_comes_out(self) -> None:
+        for _, origin in self._examples():
+            torch.testing.assert_close(self._merge([origin] * self.num_experts, origin), origin)
+
+
+class HomogeneousContract(FormulaContract):
+    """For presets without absolute thresholds, seen from a base of zeros."""
+
+    def test_twice_as_far_from_zero_goes_twice_as_far(self) -> None:
+        for experts, origin in self._examples():
+            zero = torch.zeros_like(origin)
+            doubled = self._merge([2 * expert for expert in experts], zero)
+            torch.testing.assert_close(doubled, 2 * self._merge(experts, zero))
+
+
+class PresetContract(StillContract, HomogeneousContract):
+    """For presets that keep both laws, as most do."""
+
+
+class MeanContract(FormulaContract):
     """For presets that are means of their experts."""
 
     def test_identical_experts_give_that_expert(self) -> None:
@@ -120,7 +132,7 @@ class MeanContract(PresetContract):
             torch.testing.assert_close(self._merge([experts[0]] * self.num_experts, origin), experts[0])
 
 
-class SymmetricContract(PresetContract):
+class SymmetricContract(FormulaContract):
     """For presets, and rules, that treat all experts alike."""
 
     def test_the_order_of_the_experts_is_irrelevant(self) -> None:
@@ -130,7 +142,7 @@ class SymmetricContract(PresetContract):
             torch.testing.assert_close(turned, merged(pipe, experts, origin, draws))
 
 
-class LoneContract(PresetContract):
+class LoneContract(FormulaContract):
     """For presets that work with one expert.
 
     Attributes:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from evomerge.merging.draws import Draw
 from evomerge.merging.stages import gates, reducers, restore, votes
+from evomerge.merging.stages.reducers_spherical import sphere
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.stages import parse_stage
 from evomerge.testing.stages import merged
@@ -136,24 +137,24 @@ class TestSphere:
     def test_parallel_opposite_and_zero_are_interpolated_linearly(self, t: float) -> None:
         one = torch.tensor([1.0, 2.0])
         for other in (3 * one, -2 * one, torch.zeros(2)):
-            torch.testing.assert_close(reducers.sphere(one, other, t), (1 - t) * one + t * other)
-            torch.testing.assert_close(reducers.sphere(other, one, 1 - t), (1 - t) * one + t * other)
+            torch.testing.assert_close(sphere(one, other, t), (1 - t) * one + t * other)
+            torch.testing.assert_close(sphere(other, one, 1 - t), (1 - t) * one + t * other)
 
     def test_the_ends_are_the_experts_bit_by_bit(self) -> None:
         one, other = torch.randn(2, 9, generator=torch.Generator().manual_seed(0))
-        assert torch.equal(reducers.sphere(one, other, 0), one)
-        assert torch.equal(reducers.sphere(one, other, 1), other)
+        assert torch.equal(sphere(one, other, 0), one)
+        assert torch.equal(sphere(one, other, 1), other)
 
     @given(st.floats(0.001, 0.05))
     def test_there_is_no_jump_at_the_switch_to_linear(self, size: float) -> None:
         one = torch.tensor([1.0, 0.0])
         other = torch.tensor([math.cos(size * 2e-3), math.sin(size * 2e-3)])
-        torch.testing.assert_close(reducers.sphere(one, other, 0.3), 0.7 * one + 0.3 * other, rtol=0, atol=1e-6)
+        torch.testing.assert_close(sphere(one, other, 0.3), 0.7 * one + 0.3 * other, rtol=0, atol=1e-6)
 
     @given(st.floats(0, 1), st.floats(0.01, 3.13))
     def test_unit_vectors_stay_on_the_sphere(self, t: float, angle: float) -> None:
         one, other = torch.tensor([1.0, 0.0]), torch.tensor([math.cos(angle), math.sin(angle)])
-        moved = reducers.sphere(one, other, t)
+        moved = sphere(one, other, t)
         assert float(moved.norm()) == pytest.approx(1, abs=1e-3)
         assert math.atan2(float(moved[1]), float(moved[0])) == pytest.approx(t * angle, abs=1e-3)
 
@@ -161,7 +162,7 @@ class TestSphere:
         """A float32 sum over many entries would make it zero or not a number."""
         one = torch.full((100_000,), 0.1)
         other = one + 1e-5 * torch.randn(100_000, generator=torch.Generator().manual_seed(0))
-        halfway = reducers.sphere(one, other, 0.5)
+        halfway = sphere(one, other, 0.5)
         torch.testing.assert_close(halfway, (one + other) / 2, rtol=1e-6, atol=0)
 
     def test_a_vote_is_heard(self) -> None:

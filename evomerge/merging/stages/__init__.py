@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from evomerge.merging.stages import gates, posts, reducers, restore, votes, weighers
+from evomerge.merging.stages import (
+    gates,
+    gates_joint,
+    gates_ranked,
+    posts,
+    reducers,
+    reducers_spherical,
+    restore,
+    votes,
+    weighers,
+    weighers_joint,
+)
 from evomerge.merging.stages.signatures import Gate, Kind, Lens, Post, Reducer, Restoration, Vote, Weigher
 
 LENSES: dict[Kind, Lens] = {}
-GATES: dict[Kind, Gate] = {**gates.GATES}
+GATES: dict[Kind, Gate] = {**gates.GATES, **gates_ranked.GATES, **gates_joint.GATES}
 RESTORES: dict[Kind, Restoration] = {**restore.RESTORES}
-WEIGHERS: dict[Kind, Weigher] = {**weighers.WEIGHERS}
+WEIGHERS: dict[Kind, Weigher] = {**weighers.WEIGHERS, **weighers_joint.WEIGHERS}
 VOTES: dict[Kind, Vote] = {**votes.VOTES}
-REDUCERS: dict[Kind, Reducer] = {**reducers.REDUCERS}
+REDUCERS: dict[Kind, Reducer] = {**reducers.REDUCERS, **reducers_spherical.REDUCERS}
 POSTS: dict[Kind, Post] = {**posts.POSTS}

@@ -39,7 +39,11 @@ def keep_largest(delta: torch.Tensor, density: float, *, first: bool = False) ->
         density: Kept fraction in (0, 1].
         first: Whether, of entries that equal the smallest kept one, only those that come first stay.
     """
-    num_kept = max(1, int(density * delta.numel()))
+    return keep_number(delta, max(1, int(density * delta.numel())), first=first)
+
+
+def keep_number(delta: torch.Tensor, num_kept: int, *, first: bool = False) -> torch.Tensor:
+    """The `num_kept` entries of largest magnitude, zeros elsewhere; `num_kept` is at least 1."""
     if num_kept >= delta.numel():
         return delta
     threshold = largest(delta, num_kept)

@@ -9,7 +9,7 @@ import torch
 
 from evomerge.merging.site import Site
 from evomerge.merging.stages.signatures import Factor, Kind, Masks, Reducer
-from evomerge.recipe.stages import CANCELLED, Linear, Sphere, cancel
+from evomerge.recipe.stages import CANCELLED, Largest, Linear, cancel
 
 
 def linear(
@@ -20,12 +20,15 @@ def linear(
     return total if reduce.reduce == "sum" else divide_by_share(total, weights, masks)
 
 
-def spherical(
-    reduce: Sphere, deltas: Sequence[torch.Tensor], masks: Masks, weights: Sequence[Factor], site: Site
+def absmax(
+    reduce: Largest, deltas: Sequence[torch.Tensor], masks: Masks, weights: Sequence[Factor], site: Site
 ) -> torch.Tensor:
-    """Interpolation along the sphere between two weighed experts."""
-    first, second = (delta * weight for delta, weight in zip(said(deltas, masks), weights, strict=True))
-    return sphere(first, second, reduce.t)
+    """The weighed expert of largest magnitude at each entry (MagMax, arXiv:2407.06322, equation 3)."""
+    spoken = [delta * weight for delta, weight in zip(said(deltas, masks), weights, strict=True)]
+    largest = spoken[0]
+    for delta in spoken[1:]:
+        largest = torch.where(delta.abs() >= largest.abs(), delta, largest)
+    return largest
 
 
 def said(deltas: Sequence[torch.Tensor], masks: Masks) -> Sequence[torch.Tensor]:
@@ -57,36 +60,9 @@ def divide_by_share(total: torch.Tensor, weights: Sequence[Factor], masks: Masks
     share = weighted_sum(masks or [torch.ones_like(total)] * len(weights), weights)
     if len(numbers) == len(weights) and min(numbers) >= 0:
         return total / share.clamp_min_(CANCELLED * math.fsum(numbers) or 1.0)  # where nobody speaks, the sum is zero
-    size = weighted_sum([torch.ones_like(total)] * len(weights), [_size(weight) for weight in weights])
+    sizes: list[Factor] = [weight.abs() if isinstance(weight, torch.Tensor) else abs(weight) for weight in weights]
+    size = weighted_sum([torch.ones_like(total)] * len(weights), sizes)
     return total / torch.where(share.abs() <= CANCELLED * size, 1.0, share)
 
 
-def _size(weight: Factor) -> Factor:
-    return weight.abs() if isinstance(weight, torch.Tensor) else abs(weight)
-
-
-def sphere(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
-    """Spherical interpolation of whole tensors (SLERP, Shoemake 1985, doi:10.1145/325165.325242).
-
-    Directions that are parallel, opposite or undefined are interpolated linearly.
-    """
-    weights = sphere_weights(_dot(first, first), _dot(second, second), _dot(first, second), t)
-    return weighted_sum((first, second), weights)
-
-
-def sphere_weights(square_first: float, square_second: float, dot: float, t: float) -> tuple[float, float]:
-    """The two factors of SLERP, from squared norms and inner product alone."""
-    norms = math.sqrt(square_first * square_second)
-    angle = math.acos(min(max(dot / norms, -1.0), 1.0)) if norms > 0 else 0.0
-    sine = math.sin(angle)
-    if sine < 1e-4:
-        return 1.0 - t, t
-    return math.sin((1.0 - t) * angle) / sine, math.sin(t * angle) / sine
-
-
-def _dot(first: torch.Tensor, second: torch.Tensor) -> float:
-    # float64 sums: over 10^8 entries a float32 sum loses the angle between close models
-    return float(torch.dot(first.flatten().double(), second.flatten().double()))
-
-
-REDUCERS: dict[Kind, Reducer] = {Linear: linear, Sphere: spherical}
+REDUCERS: dict[Kind, Reducer] = {Linear: linear, Largest: absmax}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,10 +34,15 @@ class Stack:
         return cls(deltas, deltas, {})
 
     def gated(self, gate: StageValue, deltas: Sequence[torch.Tensor], kept: Sequence[Share]) -> Stack:
-        """The stack after a gate. Masks of one kind are nested, so that the stricter of two decides."""
-        before = self.kept.get(type(gate), kept)
-        least = [_least(one, other) for one, other in zip(before, kept, strict=True)]
-        return Stack(deltas, self.raw, {**self.kept, type(gate): least})
+        """The stack after a gate. Where masks of a kind are nested, the stricter of two decides."""
+        join = _least if getattr(gate, "joins", False) else operator.mul
+        if type(gate) in self.kept:
+            kept = [join(one, other) for one, other in zip(self.kept[type(gate)], kept, strict=True)]
+        return Stack(deltas, self.raw, {**self.kept, type(gate): kept})
+
+    def changed(self, deltas: Sequence[torch.Tensor]) -> Stack:
+        """The stack after a gate that changes entries without dropping any by chance or by rank."""
+        return Stack(deltas, self.raw, self.kept)
 
 
 def _least(one: Share, other: Share) -> Share:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from evomerge.recipe.numbers import Densities, Fraction
+from evomerge.recipe.numbers import Densities
 from evomerge.recipe.presets.base import PresetValue, Weights
 from evomerge.recipe.stages import (
     BernoulliGate,
@@ -13,7 +13,6 @@ from evomerge.recipe.stages import (
     Restore,
     Scale,
     SignVote,
-    Sphere,
     StageValue,
     TopGate,
     Weigh,
@@ -101,15 +100,4 @@ class DareTiesPreset(PresetValue):
         )
 
 
-class SlerpPreset(PresetValue):
-    """Spherical interpolation of two models' whole weights, from the first (t = 0) to the second (t = 1)."""
-
-    use: Literal["slerp"]
-    t: Fraction = 0.5
-
-    def pipe(self, num_experts: int) -> tuple[StageValue, ...]:
-        """The stages that the method consists of."""
-        return Origin(origin="zero"), Sphere(reduce="sphere", t=self.t)
-
-
-PRESETS = (LinearPreset, TaskArithmeticPreset, TiesPreset, DareLinearPreset, DareTiesPreset, SlerpPreset)
+PRESETS = (LinearPreset, TaskArithmeticPreset, TiesPreset, DareLinearPreset, DareTiesPreset)

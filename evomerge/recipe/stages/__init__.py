@@ -2,32 +2,50 @@
 
 from evomerge.recipe.stages.base import CANCELLED, SLOTS, StageValue, cancel
 from evomerge.recipe.stages.gates import BernoulliGate, DensityGate, NoGate, TopGate
+from evomerge.recipe.stages.gates_joint import ClipGate, FusionGate, VarianceGate
+from evomerge.recipe.stages.gates_ranked import BandGate, BlockGate, RankBernoulliGate
 from evomerge.recipe.stages.kinds import KINDS, Pipe, Stage, parse_stage, stage_tree
 from evomerge.recipe.stages.origin import Origin
-from evomerge.recipe.stages.posts import Scale
-from evomerge.recipe.stages.reducers import Linear, Sphere
+from evomerge.recipe.stages.posts import Scale, Stock
+from evomerge.recipe.stages.reducers import Largest, Linear
+from evomerge.recipe.stages.reducers_spherical import Karcher, Sphere
 from evomerge.recipe.stages.restore import Restore
-from evomerge.recipe.stages.votes import NoVote, SignVote
+from evomerge.recipe.stages.votes import NonzeroVote, NoVote, SignVote, TallVote
 from evomerge.recipe.stages.weighers import Weigh
+from evomerge.recipe.stages.weighers_joint import EnergyWeigher, NormWeigher, OverlapWeigher
 
 __all__ = [
     "CANCELLED",
     "KINDS",
     "SLOTS",
+    "BandGate",
     "BernoulliGate",
+    "BlockGate",
+    "ClipGate",
     "DensityGate",
+    "EnergyWeigher",
+    "FusionGate",
+    "Karcher",
+    "Largest",
     "Linear",
     "NoGate",
     "NoVote",
+    "NonzeroVote",
+    "NormWeigher",
     "Origin",
+    "OverlapWeigher",
     "Pipe",
+    "RankBernoulliGate",
     "Restore",
     "Scale",
     "SignVote",
     "Sphere",
     "Stage",
     "StageValue",
+    "Stock",
+    "TallVote",
     "TopGate",
+    "VarianceGate",
     "Weigh",
     "cancel",
     "parse_stage",

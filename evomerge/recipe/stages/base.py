@@ -28,12 +28,14 @@ class StageValue(Value):
         is_entrywise: Whether a result depends on the entries at the same place alone, so that a tensor may be cut.
         is_stochastic: Whether it draws random numbers.
         is_homogeneous: Whether scaled task vectors give results scaled alike, so that a factor may change places.
+        takes_factor: Of a reducer: whether a common factor of all weights is one of the result, whatever its sign.
     """
 
     on_matrices: ClassVar[bool] = False
     is_entrywise: ClassVar[bool] = False
     is_stochastic: ClassVar[bool] = False
     is_homogeneous: ClassVar[bool] = True
+    takes_factor: ClassVar[bool] = False
 
     @property
     def slot(self) -> str:

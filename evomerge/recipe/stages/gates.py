@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from evomerge.recipe.numbers import Densities
+from evomerge.recipe.numbers import Densities, of_expert
 from evomerge.recipe.stages.base import StageValue
 
 
@@ -21,7 +21,13 @@ class NoGate(StageValue):
 
 
 class DensityGate(StageValue):
-    """A gate whose masks are nested in its density, and which density 1 switches off."""
+    """A gate that keeps more with greater density, and which density 1 switches off.
+
+    Attributes:
+        joins: Whether two of a kind, one after the other, do what the stricter of them does alone.
+    """
+
+    joins: ClassVar[bool] = True
 
     gate: str
     density: Densities
@@ -34,7 +40,7 @@ class DensityGate(StageValue):
 
     def density_of(self, expert: int) -> float:
         """The density for the expert at this place."""
-        return self.density[expert] if isinstance(self.density, tuple) else self.density
+        return of_expert(self.density, expert)
 
 
 class TopGate(DensityGate):

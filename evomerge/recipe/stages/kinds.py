@@ -9,11 +9,35 @@ from typing import Annotated, Any, TypeAlias, get_args
 import pydantic
 
 from evomerge.documents import fault, shown, suggestion
-from evomerge.recipe.stages import gates, origin, posts, reducers, restore, votes, weighers
+from evomerge.recipe.stages import (
+    gates,
+    gates_joint,
+    gates_ranked,
+    origin,
+    posts,
+    reducers,
+    reducers_spherical,
+    restore,
+    votes,
+    weighers,
+    weighers_joint,
+)
 from evomerge.recipe.stages.base import REPEATABLE, SLOTS, StageValue
 from evomerge.recipe.stages.weighers import Weigh
 
-_ROOMS = (origin, gates, restore, votes, weighers, reducers, posts)
+_ROOMS = (
+    origin,
+    gates,
+    gates_ranked,
+    gates_joint,
+    restore,
+    votes,
+    weighers,
+    weighers_joint,
+    reducers,
+    reducers_spherical,
+    posts,
+)
 _LIST = "[number, …]"
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from evomerge.documents import shown
-from evomerge.recipe.numbers import Fraction
 from evomerge.recipe.stages.base import StageValue
 
 
@@ -17,26 +14,23 @@ class Linear(StageValue):
     """
 
     is_entrywise: ClassVar[bool] = True
+    takes_factor: ClassVar[bool] = True
 
     reduce: Literal["sum", "mean"]
 
 
-class Sphere(StageValue):
-    """Spherical interpolation from the first of two experts (t = 0) to the second (t = 1), tensor by tensor."""
+class Largest(StageValue):
+    """Takes, entry by entry, the weighed expert of largest magnitude; of equals the last (MagMax, arXiv:2407.06322)."""
 
-    reduce: Literal["sphere"]
-    t: Fraction
+    is_entrywise: ClassVar[bool] = True
+    takes_factor: ClassVar[bool] = True
+
+    reduce: Literal["absmax"]
 
     @property
     def phrase(self) -> str:
         """What it does, in words."""
-        return "spherical"
-
-    def misfit(self, experts: Sequence[str]) -> str | None:
-        """It takes two experts."""
-        if len(experts) == 2:
-            return None
-        return f"reduce: sphere takes two experts, but there are {len(experts)} {shown(list(experts))}. Name two."
+        return "largest change of all"
 
 
-STAGES = (Linear, Sphere)
+STAGES = (Linear, Largest)
