@@ -9,13 +9,15 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 TOP = Path(__file__).resolve().parents[2]
 
-IMPORT_LIGHT_ROOMS = """
+HEAVY = {"torch", "transformers", "lm_eval", "datasets", "ray"}
+
+IMPORT_LIGHT_ROOMS = f"""
 import importlib, pkgutil, sys
 for room in ("recipe", "spaces", "optimizers"):
-    package = importlib.import_module(f"evomerge.{room}")
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+    package = importlib.import_module(f"evomerge.{{room}}")
+    for module in pkgutil.walk_packages(package.__path__, f"{{package.__name__}}."):
         importlib.import_module(module.name)
-print(*sorted({"torch", "transformers", "lm_eval", "datasets", "ray"} & set(sys.modules)))
+print(*sorted({HEAVY} & set(sys.modules)))
 """
 
 
@@ -31,3 +33,13 @@ def test_light_rooms_load_nothing_heavy() -> None:
         [sys.executable, "-c", IMPORT_LIGHT_ROOMS], cwd=TOP, capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.split() == []
+
+
+@pytest.mark.slow
+def test_merging_starts_with_torch_alone() -> None:
+    """transformers would take several times as long as a small merge."""
+    code = f"import sys, evomerge.merging; print(*sorted({HEAVY} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == ["torch"]
