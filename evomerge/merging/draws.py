@@ -9,15 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-LEVELS = 1 << 16
-"""Draws are whole numbers below this: probabilities are multiples of its inverse."""
+from evomerge.recipe.numbers import LEVELS, chance
+
+__all__ = ["LEVELS", "Draw", "chance"]
 
 _PER_BLOCK = 16  # a block of Philox is four words of 64 bits
-
-
-def chance(density: float) -> float:
-    """The probability that stands for a density: the nearest that draws can tell from others."""
-    return round(density * LEVELS) / LEVELS
 
 
 @dataclass(frozen=True, slots=True)

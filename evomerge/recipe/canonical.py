@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from evomerge.documents import tree_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
+from evomerge.recipe.redundancy import without_redundancy
 from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
@@ -40,14 +41,20 @@ def identity_digest(recipe: Recipe) -> str:
 
 
 def canonical_pipe(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) -> tuple[StageValue, ...]:
-    """The canonical form of one pipe.
+    """The canonical form of one pipe: simplified until nothing changes.
 
     Args:
         pipe: Stages in slot order.
         num_experts: How many experts the blend has.
         has_origin: Whether the blend measures from a model rather than from zero.
     """
+    once = _simplified(pipe, num_experts, has_origin)
+    return once if once == tuple(pipe) else canonical_pipe(once, num_experts, has_origin)
+
+
+def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) -> tuple[StageValue, ...]:
     parts = Parts.of(pipe, num_experts)
+    parts = without_redundancy(dataclasses.replace(parts, reduce=_rounded(parts.reduce)))
     gates = tuple(_joined(parts.gates))
     is_idle = num_experts == 1 and isinstance(parts.vote, VoteValue) and parts.vote.is_idle_alone
     scale, posts = _leading_scale(parts.posts)

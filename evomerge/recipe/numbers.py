@@ -9,6 +9,14 @@ import pydantic
 
 from evomerge.documents import Tree, fault
 
+LEVELS = 1 << 16
+"""Random draws are whole numbers below this: probabilities are multiples of its inverse."""
+
+
+def chance(density: float) -> float:
+    """The probability that stands for a density: the nearest that draws can tell from others."""
+    return round(density * LEVELS) / LEVELS
+
 
 def _density(value: float) -> float:
     if value > 1:

@@ -107,8 +107,56 @@ def test_equal_digests_mean_equal_bytes(rng: random.Random) -> None:
     assert torch.equal(*(merged(pipe, experts, origin) for pipe in pipes))  # type: ignore[arg-type]
 
 
+def generic_pipe(rng: random.Random) -> tuple[Any, ...]:
+    """A pipe without the numbers at which stages become each other: no ends, no zeros, no equal weights in a vote."""
+    gate: list[Tree] = [{"gate": rng.choice(["top", "bernoulli"]), "density": rng.choice([0.3, 0.6])}]
+    weights = rng.choice([[0.5, 1.0], [1.0, 2.0], [-0.7, 1.0], [0.7, -1.0]])
+    scale = {"post": "scale", "by": rng.choice([1, 2, 0.5])}
+    return pipe_of(
+        *rng.choice([[], gate, [*gate, {"restore": rng.choice(["none", "inverse", "l1"])}]]),
+        *rng.choice([[], [{"vote": "sign", "tally": rng.choice(["weighted", "plain"])}]]),
+        {"weigh": weights},
+        {"reduce": "sphere", "t": 0.3} if rng.random() < 0.3 else {"reduce": rng.choice(["sum", "mean"])},
+        scale,
+    )
+
+
+def test_digests_part_pipes_as_tensors_do() -> None:
+    """Equal canonical forms and equal tensors, to the bit, go together over all pairs of 400 pipes."""
+    rng = random.Random(0)
+    *experts, origin = torch.randn(3, 997, generator=torch.Generator().manual_seed(0))
+    forms = [canonical_pipe(generic_pipe(rng), 2, has_origin=True) for _ in range(400)]
+    tensors = [merged(form, experts, origin).numpy().tobytes() for form in forms]
+    assert 30 < len(set(forms)) < 300
+    assert len(set(zip(forms, tensors, strict=True))) == len(set(forms)) == len(set(tensors))
+
+
 class TestIdentified:
     """Spellings of one merge."""
+
+    def test_an_interpolation_at_an_end(self) -> None:
+        gates: list[Tree] = [{"gate": "top", "density": [0.3, 0.5]}]
+        for t, weights in ((0.0, [0.7, 0]), (1, [0, 2])):
+            sphere = {"reduce": "sphere", "t": t}
+            assert form(*gates, {"weigh": [0.7, 2]}, sphere) == form(*gates, {"weigh": weights}, {"reduce": "sum"})
+
+    def test_gates_of_an_expert_that_says_nothing(self) -> None:
+        weigh: dict[str, Tree] = {"weigh": [0.7, 0]}
+        one = form({"gate": "top", "density": [0.3, 0.9]}, {"vote": "sign"}, weigh)
+        assert one == form({"gate": "top", "density": 0.3}, weigh)
+        assert form({"gate": "top", "density": 0.3}, {"weigh": [0, 0]}) == form({"weigh": [0, 0]})
+
+    def test_tallies_of_equal_weights(self) -> None:
+        weigh, vote = {"weigh": [0.5, 0.5]}, {"vote": "sign", "tally": "plain"}
+        assert form(vote, weigh, {"reduce": "mean"}) == form({"vote": "sign"}, weigh, {"reduce": "mean"})
+
+    def test_a_gate_that_a_stricter_one_of_its_kind_came_before(self) -> None:
+        strict, other, loose = ({"gate": g, "density": d} for g, d in (("top", 0.2), ("bernoulli", 0.5), ("top", 0.4)))
+        assert form(strict, other, loose) == form(strict, other)
+
+    def test_restoring_and_weighing_by_the_inverse(self) -> None:
+        gate, inverse = {"gate": "bernoulli", "density": 0.25}, {"restore": "inverse"}
+        assert form(gate, inverse, {"weigh": [0.5, 0.2]}) == form(gate, {"weigh": [2, 0.8]})
 
     def test_neutral_stages(self) -> None:
         assert form({"weigh": [0.5, 0.7]}, {"reduce": "sum"}) == form(
@@ -203,7 +251,7 @@ class TestKeptApart:
     def test_the_order_of_different_gates(self) -> None:
         gates = [{"gate": "top", "density": 0.5}, {"gate": "bernoulli", "density": 0.5}]
         assert form(*gates) != form(*reversed(gates))
-        assert len(form(gates[0], gates[1], gates[0])) == 5
+        assert len(form(gates[0], gates[1], {"gate": "top", "density": 0.3})) == 5
 
     def test_a_density_of_one_expert_alone(self) -> None:
         assert form({"gate": "top", "density": [1, 0.5]}) != form({"gate": "top", "density": 0.5})
