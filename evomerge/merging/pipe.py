@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from evomerge.merging import stages
-from evomerge.merging.site import Site
+from evomerge.merging.site import Scope, Site
 from evomerge.merging.stages.reducers import weighted_sum
 from evomerge.merging.stages.signatures import Masks
 from evomerge.merging.stages.stack import Stack
@@ -69,16 +69,19 @@ def merge_deltas(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> to
     if parts.lens is not None:
         inside, back = stages.LENSES[type(parts.lens)](parts.lens, deltas, site)
     stack = gated(parts, inside, site)
+    if parts.weigh.spans_model or (parts.vote is not None and parts.vote.spans_model):
+        site = dataclasses.replace(site, voices=functools.partial(_voices, parts, site.scope))
     weights = stages.WEIGHERS[type(parts.weigh)](parts.weigh, stack, site)
     masks: Masks = ()
     if parts.vote is not None:
-        if parts.vote.spans_model:
-            site = dataclasses.replace(site, voices=functools.partial(_voices, parts, site))
         masks = stages.VOTES[type(parts.vote)](parts.vote, stack.deltas, weights, site)
     merged = stages.REDUCERS[type(parts.reduce)](parts.reduce, stack.deltas, masks, weights, site)
     if back is not None:
         merged = back(merged)
-    for post in parts.posts:
+    for index, post in enumerate(parts.posts):
+        if post.spans_model:
+            before = dataclasses.replace(parts, posts=parts.posts[:index])
+            site = dataclasses.replace(site, outcomes=functools.partial(_outcomes, before, site.scope))
         merged = stages.POSTS[type(post)](post, merged, deltas, site)
     return merged
 
@@ -94,10 +97,18 @@ def gated(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> Stack:
     return stack
 
 
-def _voices(parts: Parts, site: Site) -> Iterator[Sequence[torch.Tensor]]:
-    for at, deltas in site.scope.deltas():
-        inside = deltas if parts.lens is None else stages.LENSES[type(parts.lens)](parts.lens, deltas, at)[0]
-        yield gated(parts, inside, at).deltas
+def _voices(parts: Parts, scope: Scope) -> Iterator[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]:
+    """Task vectors before and after gates and restoration, of all tensors of a rule."""
+    for site, deltas in scope.deltas():
+        inside = deltas if parts.lens is None else stages.LENSES[type(parts.lens)](parts.lens, deltas, site)[0]
+        yield inside, gated(parts, inside, site).deltas
+
+
+def _outcomes(parts: Parts, scope: Scope) -> Iterator[tuple[Sequence[torch.Tensor], torch.Tensor]]:
+    """Task vectors and what they are merged to, of all tensors of a rule."""
+    merge = _on_matrices if parts.needs_matrices else merge_deltas
+    for site, deltas in scope.deltas():
+        yield deltas, merge(parts, deltas, site)
 
 
 def _on_matrices(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> torch.Tensor:

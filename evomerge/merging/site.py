@@ -34,7 +34,7 @@ class Scope:
         return cast("T", self.known[key])
 
 
-def _nobody() -> Iterator[Sequence[torch.Tensor]]:
+def _nothing() -> Iterator[Any]:
     return iter(())
 
 
@@ -49,7 +49,8 @@ class Site:
         draws: Where the random numbers come from, per expert.
         scope: All tensors of the same rule.
         origin: What task vectors are measured from, in any float dtype; None for zero.
-        voices: Gives, one tensor of the rule after the other, what its experts have to say after gates and restoration.
+        voices: Gives, one tensor of the rule after the other, the task vectors before and after gates and restoration.
+        outcomes: Gives, one tensor of the rule after the other, the task vectors and what they were merged to so far.
         start: Where in the flattened tensor the piece begins; 0 for whole tensors.
         thresholds: Per expert, the magnitude that its first gate keeps from, where known beforehand.
         factors: Per expert, what restores the L1 norm, where known beforehand.
@@ -61,7 +62,8 @@ class Site:
     draws: Sequence[Draw]
     scope: Scope
     origin: torch.Tensor | None = None
-    voices: Callable[[], Iterator[Sequence[torch.Tensor]]] = _nobody
+    voices: Callable[[], Iterator[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]] = _nothing
+    outcomes: Callable[[], Iterator[tuple[Sequence[torch.Tensor], torch.Tensor]]] = _nothing
     start: int = 0
     thresholds: tuple[float, ...] | None = None
     factors: tuple[float, ...] | None = None

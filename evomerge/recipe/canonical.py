@@ -14,6 +14,7 @@ from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.redundancy import without_redundancy
 from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
+from evomerge.recipe.stages.restore import RestoreValue
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
 
@@ -57,12 +58,14 @@ def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) 
     parts = without_redundancy(dataclasses.replace(parts, reduce=_rounded(parts.reduce)))
     gates = tuple(_joined(parts.gates))
     is_idle = num_experts == 1 and isinstance(parts.vote, VoteValue) and parts.vote.is_idle_alone
+    has_nothing = not gates and isinstance(parts.restore, RestoreValue) and parts.restore.is_idle_ungated
     scale, posts = _leading_scale(parts.posts)
     parts = dataclasses.replace(
         parts,
         gates=gates,
-        restore=parts.restore if gates else None,
+        restore=None if has_nothing else parts.restore,
         vote=None if is_idle else parts.vote,
+        reduce=Linear(reduce="sum") if num_experts == 1 and parts.reduce.is_sum_alone else parts.reduce,
         posts=(*([Scale(post="scale", by=scale)] if scale != 1.0 else []), *posts),
     )
     if isinstance(parts.weigh, Weigh) and parts.reduce.takes_factor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from evomerge.recipe.stages import Linear, Origin, Scale, StageValue, Weigh
+from evomerge.recipe.stages import Linear, Origin, Restore, Scale, StageValue, Weigh
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +92,5 @@ class Parts:
     def is_affine(self) -> bool:
         """Whether the result is a fixed weighted sum of the experts and the origin, the same at every entry."""
         is_sum = isinstance(self.reduce, Linear) and self.reduce.reduce == "sum" and isinstance(self.weigh, Weigh)
-        return is_sum and not self.gates and self.vote is None and self.lens is None and self.scale is not None
+        is_whole = not self.gates and (self.restore is None or isinstance(self.restore, Restore))
+        return is_sum and is_whole and self.vote is None and self.lens is None and self.scale is not None

@@ -46,7 +46,10 @@ SLOTS = "origin, lens, gate, restore, vote, weigh, reduce, post"
         ([{"gate": ["top"]}], '[0]: "[top]" is no kind of gate. Did you mean "top"?'),
         ([{"vote": True}], '[0]: "true" is no kind of vote. Allowed: none, nonzero, sign, tall.'),
         ([{"vote": "sign", "tally": "loud"}], '[0].tally: "loud" is not allowed. Allowed: count, plain, weighted.'),
-        ([{"weigh": 0.5}], '[0]: "0.5" is no kind of weigh. Allowed: [number, …], energy, norm, overlap.'),
+        (
+            [{"weigh": 0.5}],
+            '[0]: "0.5" is no kind of weigh. Allowed: [number, …], balance, divergence, energy, norm, overlap.',
+        ),
         ([{"weigh": ["x", 1]}], "[0].weigh[0]: x is not a number."),
         ([{"weigh": [1, 2, 3]}], "[0].weigh: 3 weights for 2 experts [math, ja]. Give one for each, in that order."),
         ([{"reduce": "sphere", "t": 1.5}], "[0].t: 1.5 is above 1. An interpolation point lies in [0, 1]."),

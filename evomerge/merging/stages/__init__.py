@@ -6,20 +6,30 @@ from evomerge.merging.stages import (
     gates,
     gates_joint,
     gates_ranked,
+    gates_values,
     posts,
+    posts_depth,
     reducers,
+    reducers_bands,
     reducers_spherical,
     restore,
     votes,
     weighers,
+    weighers_balance,
+    weighers_divergence,
     weighers_joint,
 )
 from evomerge.merging.stages.signatures import Gate, Kind, Lens, Post, Reducer, Restoration, Vote, Weigher
 
 LENSES: dict[Kind, Lens] = {}
-GATES: dict[Kind, Gate] = {**gates.GATES, **gates_ranked.GATES, **gates_joint.GATES}
+GATES: dict[Kind, Gate] = {**gates.GATES, **gates_ranked.GATES, **gates_joint.GATES, **gates_values.GATES}
 RESTORES: dict[Kind, Restoration] = {**restore.RESTORES}
-WEIGHERS: dict[Kind, Weigher] = {**weighers.WEIGHERS, **weighers_joint.WEIGHERS}
+WEIGHERS: dict[Kind, Weigher] = {
+    **weighers.WEIGHERS,
+    **weighers_joint.WEIGHERS,
+    **weighers_balance.WEIGHERS,
+    **weighers_divergence.WEIGHERS,
+}
 VOTES: dict[Kind, Vote] = {**votes.VOTES}
-REDUCERS: dict[Kind, Reducer] = {**reducers.REDUCERS, **reducers_spherical.REDUCERS}
-POSTS: dict[Kind, Post] = {**posts.POSTS}
+REDUCERS: dict[Kind, Reducer] = {**reducers.REDUCERS, **reducers_spherical.REDUCERS, **reducers_bands.REDUCERS}
+POSTS: dict[Kind, Post] = {**posts.POSTS, **posts_depth.POSTS}

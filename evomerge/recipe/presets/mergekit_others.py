@@ -45,14 +45,14 @@ class MergekitLinear(PresetValue):
 
 
 class MergekitPassthrough(PresetValue):
-    """One model as it is, or all of its weights times `scale`, as mergekit copies it."""
+    """The first model as it is, or all of its weights times `scale`, as mergekit copies it."""
 
     use: Literal["passthrough@mergekit"]
     scale: float = 1.0
 
     def pipe(self, num_experts: int) -> tuple[StageValue, ...]:
         """The stages that the method consists of."""
-        return _FROM_ZERO, Weigh(weigh=(self.scale,) * num_experts), _SUM
+        return _FROM_ZERO, Weigh(weigh=(self.scale, *(0.0,) * (num_experts - 1))), _SUM
 
 
 class MergekitSlerp(PresetValue):

@@ -29,6 +29,7 @@ class StageValue(Value):
         is_stochastic: Whether it draws random numbers.
         is_homogeneous: Whether scaled task vectors give results scaled alike, so that a factor may change places.
         takes_factor: Of a reducer: whether a common factor of all weights is one of the result, whatever its sign.
+        is_sum_alone: Of a reducer: whether it only weighs where there is one expert.
     """
 
     on_matrices: ClassVar[bool] = False
@@ -36,6 +37,7 @@ class StageValue(Value):
     is_stochastic: ClassVar[bool] = False
     is_homogeneous: ClassVar[bool] = True
     takes_factor: ClassVar[bool] = False
+    is_sum_alone: ClassVar[bool] = False
 
     @property
     def slot(self) -> str:

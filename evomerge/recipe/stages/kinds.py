@@ -13,13 +13,17 @@ from evomerge.recipe.stages import (
     gates,
     gates_joint,
     gates_ranked,
+    gates_values,
     origin,
     posts,
+    posts_depth,
     reducers,
+    reducers_bands,
     reducers_spherical,
     restore,
     votes,
     weighers,
+    weighers_entries,
     weighers_joint,
 )
 from evomerge.recipe.stages.base import REPEATABLE, SLOTS, StageValue
@@ -29,14 +33,18 @@ _ROOMS = (
     origin,
     gates,
     gates_ranked,
+    gates_values,
     gates_joint,
     restore,
     votes,
     weighers,
+    weighers_entries,
     weighers_joint,
     reducers,
+    reducers_bands,
     reducers_spherical,
     posts,
+    posts_depth,
 )
 _LIST = "[number, …]"
 

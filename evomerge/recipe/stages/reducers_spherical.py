@@ -48,6 +48,7 @@ class Karcher(StageValue):
     """
 
     takes_factor: ClassVar[bool] = True
+    is_sum_alone: ClassVar[bool] = True
 
     reduce: Literal["karcher"]
     iterations: int = pydantic.Field(default=10, ge=0)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
+from evomerge.recipe.numbers import Positive
 from evomerge.recipe.stages.base import StageValue
 
 
-class Restore(StageValue):
+class RestoreValue(StageValue):
+    """What all restorations have in common.
+
+    Attributes:
+        is_idle_ungated: Whether there is nothing to give back where no gate acted.
+    """
+
+    is_idle_ungated: ClassVar[bool] = True
+
+
+class Restore(RestoreValue):
     """Gives back what the gates took: nothing, 1/density (DARE), or each tensor's L1 norm (mergekit's DARE).
 
     With several gates, the density is the product over kinds of the smallest of each kind, because the masks of one
@@ -27,4 +38,28 @@ class Restore(StageValue):
         return {"none": "", "inverse": "rescaled by 1/density", "l1": "rescaled to full norm"}[self.restore]
 
 
-STAGES = (Restore,)
+class StdRestore(RestoreValue):
+    """Multiplies by `factor` standard deviations that the task vector had before the gates (ComPEFT, arXiv:2311.13171).
+
+    Meant for signs. `scope: model` takes the deviation over all tensors of the rule.
+    """
+
+    is_homogeneous: ClassVar[bool] = False
+    is_idle_ungated: ClassVar[bool] = False
+
+    restore: Literal["std"]
+    factor: Positive = 1.0
+    scope: Literal["tensor", "model"] = "model"
+
+    @property
+    def spans_model(self) -> bool:
+        """Whether other tensors matter."""
+        return self.scope == "model"
+
+    @property
+    def phrase(self) -> str:
+        """What it does, in words."""
+        return "as large as changes spread"
+
+
+STAGES = (Restore, StdRestore)
