@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import pydantic
+
 from evomerge.recipe.numbers import Fraction, NotNegative, Positive
 from evomerge.recipe.presets.base import PresetValue, Weights
 from evomerge.recipe.stages import Linear, Origin, Scale, StageValue, Weigh
@@ -83,7 +85,7 @@ class MetricAverage(PresetValue):
     """
 
     use: Literal["mwa"]
-    scores: tuple[Positive, ...] | None = None
+    scores: tuple[Positive, ...] | None = pydantic.Field(default=None, description="above 0, one for each expert")
     exponent: NotNegative = 1.0
     kind: Literal["score", "loss"] = "score"
 

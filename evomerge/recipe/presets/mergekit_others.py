@@ -76,7 +76,7 @@ class MergekitNuslerp(PresetValue):
     """
 
     use: Literal["nuslerp@mergekit"]
-    weights: tuple[NotNegative, NotNegative] = (1.0, 1.0)
+    weights: tuple[NotNegative, NotNegative] = pydantic.Field(default=(1.0, 1.0), description="two, 0 or more")
     nuslerp_flatten: bool = True
     nuslerp_row_wise: bool = False
 
