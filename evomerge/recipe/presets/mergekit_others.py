@@ -94,7 +94,7 @@ class MergekitMultislerp(PresetValue):
     """
 
     use: Literal["multislerp@mergekit"]
-    weights: Weights = None
+    weights: tuple[NotNegative, ...] | None = pydantic.Field(default=None, description="0 or more, one for each expert")
     normalize_weights: bool = True
 
     def pipe(self, num_experts: int) -> tuple[StageValue, ...]:

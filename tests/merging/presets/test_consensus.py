@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from evomerge.merging.draws import Draw
-from evomerge.testing.formulas import Tensors
+from evomerge.testing.formulas import Tensors, balanced
 from evomerge.testing.stages import (
     FormulaContract,
     LoneContract,
@@ -134,34 +134,6 @@ class TestSce(PresetContract):
             speaking = [(v, e) for v, e in zip(values, energies, strict=True) if v * sign > 0]
             merged.append(sum(v * e for v, e in speaking) / sum(e for _, e in speaking) if speaking else 0.0)
         return origin + torch.tensor(merged, dtype=torch.float64).view_as(origin)
-
-
-def placed(values: list[float], low: float | None = None) -> list[float]:
-    """Values between their least, or a bound, and their greatest as numbers from 0 to 1."""
-    least, greatest = min(values) if low is None else low, max(values)
-    return [1.0 if greatest == least else (max(value, least) - least) / (greatest - least) for value in values]
-
-
-def balanced(deltas: Tensors, ratio: float) -> torch.Tensor:
-    """PCB-Merging as its code has it, over all entries of flat task vectors."""
-    count, num_experts = deltas[0].numel(), len(deltas)
-    raw = [delta.flatten().tolist() for delta in deltas]
-    totals = [sum(values) for values in zip(*raw, strict=True)]
-    clamped, shares = [], []
-    for flat in raw:
-        order = sorted(abs(value) for value in flat)
-        low, high = order[int(count * 0.0001)], order[int(count * (1 - 0.0001) - 1)]
-        sizes = [min(max(abs(value), low), high) for value in flat]
-        clamped.append([math.copysign(size, value) for size, value in zip(sizes, flat, strict=True)])
-        own = [math.exp(num_experts * place**2) for place in placed(sizes)]
-        score = [o * math.tanh(v * total) for o, v, total in zip(own, flat, totals, strict=True)]
-        shares.append(placed(score, sorted(score)[int(count * (1 - ratio))]))
-    merged = [
-        sum(share[i] * values[i] for share, values in zip(shares, clamped, strict=True))
-        / max(sum(share[i] for share in shares), 1e-12)
-        for i in range(count)
-    ]
-    return torch.tensor(merged, dtype=torch.float64).view_as(deltas[0])
 
 
 class TestPcb(StillContract, SymmetricContract):

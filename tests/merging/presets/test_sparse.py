@@ -8,6 +8,7 @@ from evomerge.merging.draws import Draw
 from evomerge.testing.formulas import (
     Tensors,
     banded,
+    disjoint,
     dropped_by_rank,
     mean_of_agreed,
     only,
@@ -15,21 +16,6 @@ from evomerge.testing.formulas import (
     trimmed,
 )
 from evomerge.testing.stages import LoneContract, PresetContract, SymmetricContract
-
-
-def disjoint(deltas: Tensors, merge: str) -> torch.Tensor:
-    """The code of TIES (arXiv:2306.01708): signs of plain sums, even ones decided by the majority."""
-    stack = torch.stack([delta.flatten() for delta in deltas])
-    signs = stack.sum(dim=0).sign()
-    signs[signs == 0] = 1.0 if signs.sum() >= 0 else -1.0
-    merged = torch.zeros_like(stack[0])
-    for entry in range(stack.shape[1]):
-        values = [float(value) for value in stack[:, entry] if float(value) * float(signs[entry]) > 0]
-        if values and merge == "mean":
-            merged[entry] = sum(values) / len(values)
-        elif values:
-            merged[entry] = sum(values) if merge == "sum" else max(values, key=abs)
-    return merged.view_as(deltas[0])
 
 
 class TestPaperTies(PresetContract, SymmetricContract):
