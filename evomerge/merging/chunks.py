@@ -1,4 +1,4 @@
-"""Chunks: an entrywise merge done piece by piece, so that its temporaries stay in the processor's cache."""
+"""Chunks: an entrywise or rowwise merge done piece by piece, so that its temporaries stay in the processor's cache."""
 
 from __future__ import annotations
 
@@ -32,20 +32,26 @@ class Sources:
         experts: Of one length, any float dtype.
         origin: None for zero.
         keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
-        piece_size: Entries of a piece.
+        piece_size: Entries of a piece, or of somewhat fewer or more where rows must not be cut.
+        width: Entries of a row, where pieces are whole rows; 1 where they are flat.
     """
 
     experts: Sequence[torch.Tensor]
     origin: torch.Tensor | None
     keys: Sequence[Hashable | None]
     piece_size: int = CHUNK
+    width: int = 1
 
     def pieces(self) -> Iterator[tuple[int, Sequence[torch.Tensor], torch.Tensor | None]]:
         """Start, experts and origin of every piece."""
-        for start in range(0, self.experts[0].numel(), self.piece_size):
-            span = slice(start, start + self.piece_size)
-            origin = None if self.origin is None else self.origin[span]
-            yield start, [expert[span] for expert in self.experts], origin
+        size = max(1, self.piece_size // self.width) * self.width
+        for start in range(0, self.experts[0].numel(), size):
+            span = slice(start, start + size)
+            origin = None if self.origin is None else self._rows(self.origin[span])
+            yield start, [self._rows(expert[span]) for expert in self.experts], origin
+
+    def _rows(self, piece: torch.Tensor) -> torch.Tensor:
+        return piece if self.width == 1 else piece.view(-1, self.width)
 
 
 def merge_into(
@@ -64,7 +70,7 @@ def merge_into(
         sources = dataclasses.replace(sources, origin=None)
     parts, site = prepared(parts, sources, site, facts)
     for start, experts, origin in sources.pieces():
-        write(start, run_pipe(parts, experts, origin, site.piece(start)))
+        write(start, run_pipe(parts, experts, origin, site.piece(start)).flatten())
 
 
 def can_cut(parts: Parts) -> bool:
@@ -76,7 +82,19 @@ def can_cut(parts: Parts) -> bool:
     gates = [gate for gate in (others if _is_trim(first) else [first, *others]) if gate is not None]
     restore = () if parts.restore is None or isinstance(parts.restore, Restore) else (parts.restore,)
     rest = (*gates, *restore, parts.lens, parts.vote, parts.weigh, parts.reduce, *parts.posts)
-    return all(stage.is_entrywise for stage in rest if stage is not None)
+    return all(stage.is_entrywise or stage.is_rowwise for stage in rest if stage is not None)
+
+
+def row_width(parts: Parts, tensor: torch.Tensor) -> int:
+    """Entries of the rows that pieces must be made of; 1 where a piece may begin anywhere.
+
+    Args:
+        parts: Those of which `can_cut` holds.
+        tensor: Of any expert; one without rows is one row.
+    """
+    if not any(stage.is_rowwise for stage in parts.stages):
+        return 1
+    return max(1, tensor.shape[-1] if tensor.ndim > 1 else tensor.numel())
 
 
 def _is_trim(gate: object) -> bool:

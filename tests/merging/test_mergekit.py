@@ -316,6 +316,7 @@ class TestDifferences:
             {"use": "linear@mergekit", "weights": [float("nan"), 1.0]},
             {"use": "slerp@mergekit", "t": 1.4},
             {"use": "nuslerp@mergekit", "weights": [1.0, -0.5]},
+            {"use": "multislerp@mergekit", "weights": [1.0, -0.5]},
         ],
     )
     def test_what_mergekit_accepts_silently_is_refused(self, rule: dict[str, Any]) -> None:

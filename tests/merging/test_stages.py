@@ -171,6 +171,15 @@ class TestRanks:
         assert float(kept[-2000:].float().mean()) == pytest.approx(0.86, abs=0.05)
         assert float(kept.float().mean()) == pytest.approx(0.5, abs=0.02)
 
+    def test_epsilon_is_cut_to_what_the_density_leaves(self) -> None:
+        delta = torch.arange(1.0, 20_001.0)
+        for density in (0.1, 0.9):
+            wide, cut = (
+                merged([parse_stage({"gate": "rank_bernoulli", "density": density, "epsilon": e})], [delta], None)
+                for e in (0.7, 0.1)
+            )
+            assert torch.equal(wide, cut)
+
     def test_no_entry_has_two_owners(self) -> None:
         generator = torch.Generator().manual_seed(0)
         experts = [torch.randn(5, 8, generator=generator) for _ in range(3)]

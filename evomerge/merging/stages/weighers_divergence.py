@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from evomerge.merging.order import ranks_in_rows
+from evomerge.merging.order import by_rank
 from evomerge.merging.site import Site
 from evomerge.merging.stages.signatures import Factor, Kind, Weigher
 from evomerge.merging.stages.stack import Stack
@@ -50,7 +50,7 @@ def ranked(moves: torch.Tensor) -> torch.Tensor:
     count = moves.shape[-1]
     # float32, in which ranks are found, tells fewer moves apart: ties go by place
     rows = moves.reshape(-1, count).to(torch.float32).cpu().numpy()
-    ranks = ranks_in_rows(np.maximum(rows, 0)).astype(np.float64) / count
+    ranks = by_rank(np.maximum(rows, 0), np.arange(count) / count)
     return torch.from_numpy(ranks).view(moves.shape).to(moves.device)
 
 

@@ -21,6 +21,7 @@ class RankBernoulliGate(DensityGate):
     """
 
     joins: ClassVar[bool] = False
+    is_rowwise: ClassVar[bool] = True
     is_stochastic: ClassVar[bool] = True
 
     gate: Literal["rank_bernoulli"]
