@@ -98,7 +98,7 @@ def row_width(parts: Parts, tensor: torch.Tensor) -> int:
 
 
 def _is_trim(gate: object) -> bool:
-    return isinstance(gate, TopGate) and gate.ties == "keep"
+    return isinstance(gate, TopGate)
 
 
 def prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[Parts, Site]:
@@ -108,6 +108,8 @@ def prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[
         return dataclasses.replace(parts, weigh=Weigh(weigh=weights), reduce=Linear(reduce="sum")), site
     if parts.gates and isinstance(gate := parts.gates[0], TopGate):
         site = dataclasses.replace(site, thresholds=_thresholds(gate, sources, site, facts))
+        if gate.ties == "first":
+            parts, site = _with_first_ties(parts, gate, sources, site)
     if isinstance(parts.restore, Restore) and parts.restore.restore == "l1":
         site = dataclasses.replace(site, factors=_l1_factors(parts, sources, site))
     return parts, site
@@ -130,6 +132,29 @@ def _threshold(gate: TopGate, sources: Sources, site: Site, facts: Facts, expert
 
     key = sources.keys[expert]
     return (Facts() if key is None else facts).largest(key, pieces, num_kept, total)
+
+
+def _with_first_ties(parts: Parts, gate: TopGate, sources: Sources, site: Site) -> tuple[Parts, Site]:
+    """Where the last entry stands that stays of those at the threshold; where all stay, a gate that keeps ties."""
+    ends = [_end_of_ties(gate, sources, site, expert) for expert in range(len(sources.experts))]
+    if any(end is not None for end in ends):
+        return parts, dataclasses.replace(site, ends_of_ties=tuple(ends))
+    return dataclasses.replace(parts, gates=(gate.model_copy(update={"ties": "keep"}), *parts.gates[1:])), site
+
+
+def _end_of_ties(gate: TopGate, sources: Sources, site: Site, expert: int) -> int | None:
+    total, threshold = sources.experts[expert].numel(), (site.thresholds or ())[expert]
+    num_kept = max(1, int(gate.density_of(expert) * total))
+    if gate.scope == "model" or num_kept >= total:
+        return None
+    num_above, places = 0, list[torch.Tensor]()
+    for start, experts, origin in sources.pieces():
+        magnitude = task_vectors([experts[expert]], origin)[0].abs().flatten()
+        num_above += int((magnitude > threshold).sum())
+        places.append((magnitude == threshold).nonzero().squeeze(1) + start)
+    tied = torch.cat(places)
+    num_staying = num_kept - num_above
+    return int(tied[num_staying - 1]) + 1 if num_staying < tied.numel() else None
 
 
 def _l1_factors(parts: Parts, sources: Sources, site: Site) -> tuple[float, ...]:

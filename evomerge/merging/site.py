@@ -53,6 +53,7 @@ class Site:
         outcomes: Gives, one tensor of the rule after the other, the task vectors and what they were merged to so far.
         start: Where in the flattened tensor the piece begins; 0 for whole tensors.
         thresholds: Per expert, the magnitude that its first gate keeps from, where known beforehand.
+        ends_of_ties: Per expert, the place from which on entries that equal the threshold go; None for nowhere.
         factors: Per expert, what restores the L1 norm, where known beforehand.
     """
 
@@ -66,6 +67,7 @@ class Site:
     outcomes: Callable[[], Iterator[tuple[Sequence[torch.Tensor], torch.Tensor]]] = _nothing
     start: int = 0
     thresholds: tuple[float, ...] | None = None
+    ends_of_ties: tuple[int | None, ...] | None = None
     factors: tuple[float, ...] | None = None
 
     def piece(self, start: int) -> Site:

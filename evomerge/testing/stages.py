@@ -259,7 +259,7 @@ def _random_gate(rng: random.Random, num_experts: int) -> dict[str, Any]:
     others: list[dict[str, Any]] = [
         {"gate": "rank_bernoulli", "epsilon": rng.choice([0.0, 0.1, 0.4])} | density,
         {"gate": "band", "gamma": rng.choice([0.0, 0.05, 0.3])} | density | scope,
-        {"gate": "block", "n": rng.randint(1, 3), "m": rng.randint(1, 5), "owner": rng.choice(["each", "exclusive"])},
+        {"gate": "block", "n": rng.randint(1, 3), "m": rng.randint(3, 5), "owner": rng.choice(["each", "exclusive"])},
         {"gate": "variance", "density": each[0]},
         {"gate": "clip", "at": 0.7, "unit": rng.choice(["rms", "one"])},
         {"gate": "fusion"},

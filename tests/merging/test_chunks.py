@@ -51,6 +51,7 @@ def test_pieces_make_the_whole(rng: random.Random, num_experts: int) -> None:
     "stages",
     [
         [{"gate": "top", "density": 0.5}],
+        [{"gate": "top", "density": 0.5, "ties": "first"}],
         [{"gate": "top", "density": 0.5}, {"gate": "bernoulli", "density": 0.5}, {"restore": "l1"}],
         [{"gate": "bernoulli", "density": 0.3}, {"restore": "inverse"}, {"vote": "sign"}],
         [{"gate": "rank_bernoulli", "density": 0.3}, {"restore": "l1"}, {"vote": "sign"}, {"reduce": "mean"}],
@@ -65,7 +66,6 @@ def test_common_methods_are_cut(stages: list[dict[str, object]]) -> None:
     "stages",
     [
         [{"gate": "bernoulli", "density": 0.5}, {"gate": "top", "density": 0.5}],
-        [{"gate": "top", "density": 0.5, "ties": "first"}],
         [{"vote": "sign"}, {"reduce": "sphere", "t": 0.3}],
         [{"reduce": "sphere", "t": 0.3, "scope": "row"}],
         [{"gate": "band", "density": 0.5}],
@@ -73,3 +73,11 @@ def test_common_methods_are_cut(stages: list[dict[str, object]]) -> None:
 )
 def test_what_needs_whole_tensors_is_not(stages: list[dict[str, object]]) -> None:
     assert not can_cut(Parts.of(tuple(map(parse_stage, stages)), 2))
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0, 2.0]), min_size=100, max_size=300), st.floats(0.01, 1))
+def test_of_equals_those_that_come_first_stay_in_pieces_too(values: list[float], density: float) -> None:
+    parts = Parts.of((parse_stage({"gate": "top", "density": density, "ties": "first"}),), 1)
+    expert = torch.tensor(values)
+    whole = merged(tuple(parts.stages), [expert], None)
+    assert torch.equal(in_pieces(parts, [expert], None, Facts(), ["expert"]), whole)

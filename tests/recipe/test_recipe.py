@@ -54,6 +54,21 @@ SLOTS = "origin, lens, gate, restore, vote, weigh, reduce, post"
         ([{"weigh": [1, 2, 3]}], "[0].weigh: 3 weights for 2 experts [math, ja]. Give one for each, in that order."),
         ([{"reduce": "sphere", "t": 1.5}], "[0].t: 1.5 is above 1. An interpolation point lies in [0, 1]."),
         ([{"reduce": "sphere", "t": -1}], "[0].t: -1 is below 0. An interpolation point lies in [0, 1]."),
+        (
+            [{"gate": "band", "density": 0.5, "gamma": 1}],
+            "[0].gamma: 1 is not below 1. A share of the entries lies in [0, 1).",
+        ),
+        ([{"gate": "clip", "at": 0}], "[0].at: 0 is not above 0. Give a positive number."),
+        ([{"vote": "nonzero", "epsilon": -1}], "[0].epsilon: -1 is below 0. Give 0 or a positive number."),
+        ([{"gate": "block", "n": 3, "m": 2}], "[0]: 3 of every 2 entries cannot be kept. Give an n of at most m."),
+        (
+            [{"reduce": "pick", "expert": 2}],
+            "[0]: expert 2 is none of the 2 experts [math, ja], counted from 0. Name another.",
+        ),
+        (
+            [{"vote": "tall", "decoder": 5}],
+            "[0]: decoder 5 is none of the 2 experts [math, ja], counted from 0. Name another.",
+        ),
         ([{"reduce": "sum", "t": 0.5}], '[0]: "t" is not a known key. Allowed: reduce.'),
         ([{"post": "scale", "by": float("inf")}], "[0].by: .inf is not a finite number."),
         (["top"], "[0]: top is not a stage. Write a mapping such as {gate: top, density: 0.3}."),

@@ -30,7 +30,8 @@ class Pick(StageValue):
         """The expert must be there."""
         if self.expert < len(experts):
             return None
-        return f"expert {self.expert} is none of the {len(experts)} experts {shown(list(experts))}, counted from 0."
+        known = f"the {len(experts)} experts {shown(list(experts))}, counted from 0"
+        return f"expert {self.expert} is none of {known}. Name another."
 
 
 class Swap(StageValue):
