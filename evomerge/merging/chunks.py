@@ -7,18 +7,21 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from evomerge.merging.facts import Facts
+from evomerge.merging.norms import inner_products
 from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.resolved import is_resolvable, resolved
 from evomerge.merging.site import Site
 from evomerge.merging.stages import GATES
 from evomerge.merging.stages.gates import threshold_of_model
-from evomerge.merging.stages.reducers_spherical import sphere_weights
 from evomerge.merging.stages.restore import absolute_sum
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
-from evomerge.recipe.stages import Linear, Restore, Sphere, TopGate, Weigh
+from evomerge.recipe.stages import Restore, StageValue, TopGate
 
 CHUNK = 1 << 16
 """Entries of a piece: a few pieces of float32 fit a core's cache."""
@@ -75,14 +78,16 @@ def merge_into(
 
 def can_cut(parts: Parts) -> bool:
     """Whether a piece can be merged without the rest of its tensor, but for a few numbers known beforehand."""
-    if isinstance(parts.reduce, Sphere):
-        is_bare = not parts.gates and parts.vote is None and parts.lens is None and isinstance(parts.weigh, Weigh)
-        return is_bare and parts.reduce.scope == "tensor"
     first, *others = [*parts.gates, None]
     gates = [gate for gate in (others if _is_trim(first) else [first, *others]) if gate is not None]
     restore = () if parts.restore is None or isinstance(parts.restore, Restore) else (parts.restore,)
     rest = (*gates, *restore, parts.lens, parts.vote, parts.weigh, parts.reduce, *parts.posts)
-    return all(stage.is_entrywise or stage.is_rowwise for stage in rest if stage is not None)
+    return all(_is_local(stage) or is_resolvable(stage, parts) for stage in rest if stage is not None)
+
+
+def _is_local(stage: StageValue) -> bool:
+    is_known = stage.is_entrywise_over_model and stage.spans_model
+    return stage.is_entrywise or stage.is_rowwise or is_known
 
 
 def row_width(parts: Parts, tensor: torch.Tensor) -> int:
@@ -103,9 +108,8 @@ def _is_trim(gate: object) -> bool:
 
 def prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[Parts, Site]:
     """The numbers that depend on whole tensors, put where pieces find them."""
-    if isinstance(parts.reduce, Sphere) and isinstance(parts.weigh, Weigh):
-        weights = _sphere_weights(parts.reduce, parts.weigh.weigh, sources, facts)
-        return dataclasses.replace(parts, weigh=Weigh(weigh=weights), reduce=Linear(reduce="sum")), site
+    if any(is_resolvable(stage, parts) for stage in parts.stages):
+        parts = resolved(parts, _inner_products(sources, facts))
     if parts.gates and isinstance(gate := parts.gates[0], TopGate):
         site = dataclasses.replace(site, thresholds=_thresholds(gate, sources, site, facts))
         if gate.ties == "first":
@@ -170,22 +174,12 @@ def _l1_factors(parts: Parts, sources: Sources, site: Site) -> tuple[float, ...]
     return tuple(math.fsum(b) / math.fsum(a) if math.fsum(a) else 1.0 for b, a in zip(before, after, strict=True))
 
 
-def _sphere_weights(reduce: Sphere, weights: Sequence[float], sources: Sources, facts: Facts) -> tuple[float, ...]:
-    """The two factors of spherical interpolation between weighed experts, times their weights."""
-
-    def products() -> tuple[float, float, float]:
-        sums = [[], [], []]  # type: list[list[float]]
+def _inner_products(sources: Sources, facts: Facts) -> npt.NDArray[np.float64]:
+    def products() -> npt.NDArray[np.float64]:
+        num_experts = len(sources.experts)
+        gram_EE = np.zeros((num_experts, num_experts))
         for _, experts, origin in sources.pieces():
-            # float64 sums: over 10^8 entries a float32 sum loses the angle between close models
-            first, second = (delta.double() for delta in task_vectors(experts, origin))
-            for terms, (one, other) in zip(sums, ((first, first), (second, second), (first, second)), strict=True):
-                terms.append(float(torch.dot(one, other)))
-        return math.fsum(sums[0]), math.fsum(sums[1]), math.fsum(sums[2])
+            gram_EE += inner_products(task_vectors(experts, origin))
+        return gram_EE
 
-    key = None if None in sources.keys else ("products", *sources.keys)
-    square_first, square_second, dot = products() if key is None else facts.once(key, products)
-    first, second = weights
-    shares = sphere_weights(
-        square_first * first**2, square_second * second**2, dot * first * second, reduce.t, reduce.straight_from
-    )
-    return first * shares[0], second * shares[1]
+    return products() if None in sources.keys else facts.once(("inner products", *sources.keys), products)

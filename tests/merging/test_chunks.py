@@ -56,6 +56,11 @@ def test_pieces_make_the_whole(rng: random.Random, num_experts: int) -> None:
         [{"gate": "bernoulli", "density": 0.3}, {"restore": "inverse"}, {"vote": "sign"}],
         [{"gate": "rank_bernoulli", "density": 0.3}, {"restore": "l1"}, {"vote": "sign"}, {"reduce": "mean"}],
         [{"reduce": "sphere", "t": 0.3}],
+        [{"weigh": [0.5, 0.5]}, {"reduce": "karcher"}],
+        [{"reduce": "mean"}, {"post": "stock"}],
+        [{"gate": "bernoulli", "density": 0.5}, {"weigh": "norm", "scope": "tensor"}],
+        [{"gate": "clamp"}, {"weigh": "balance"}, {"reduce": "mean"}],
+        [{"weigh": "norm"}],
     ],
 )
 def test_common_methods_are_cut(stages: list[dict[str, object]]) -> None:

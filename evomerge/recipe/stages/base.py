@@ -26,6 +26,7 @@ class StageValue(Value):
         on_matrices: Whether it acts on matrices only. Other tensors, embeddings and heads pass such a gate, lens or
             post by, and such a reducer is a mean for them.
         is_entrywise: Whether a result depends on the entries at the same place alone, so that a tensor may be cut.
+        is_entrywise_over_model: Whether it is entrywise where it spans the model, once the model is known.
         is_rowwise: Whether a result depends on the entries of the same row alone, along the last axis, so that a tensor
             may be cut between rows.
         is_stochastic: Whether it draws random numbers.
@@ -36,6 +37,7 @@ class StageValue(Value):
 
     on_matrices: ClassVar[bool] = False
     is_entrywise: ClassVar[bool] = False
+    is_entrywise_over_model: ClassVar[bool] = False
     is_rowwise: ClassVar[bool] = False
     is_stochastic: ClassVar[bool] = False
     is_homogeneous: ClassVar[bool] = True

@@ -14,6 +14,8 @@ class ClampGate(StageValue):
     As PCB-Merging (arXiv:2410.02396) does first; `scope: model` takes all tensors of the rule together.
     """
 
+    is_entrywise_over_model: ClassVar[bool] = True
+
     gate: Literal["clamp"]
     low: Share = 1e-4
     high: Share = 1e-4

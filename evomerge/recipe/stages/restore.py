@@ -46,6 +46,7 @@ class StdRestore(RestoreValue):
 
     is_homogeneous: ClassVar[bool] = False
     is_idle_ungated: ClassVar[bool] = False
+    is_entrywise_over_model: ClassVar[bool] = True
 
     restore: Literal["std"]
     factor: Positive = 1.0

@@ -17,6 +17,7 @@ class BalanceWeigher(StageValue):
     """
 
     is_homogeneous: ClassVar[bool] = False
+    is_entrywise_over_model: ClassVar[bool] = True
 
     weigh: Literal["balance"]
     ratio: Density = 0.1
