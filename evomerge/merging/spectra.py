@@ -18,7 +18,7 @@ class Spectrum:
     """A matrix as singular directions and their strengths, without those of strength zero.
 
     Directions of strength zero are arbitrary, and the operators that treat all directions alike (flatten, polar)
-    would fill them with noise. Zero is what lies below max(rows, columns) · 2⁻²³ of the largest.
+    would fill them with noise. Zero is what lies below `negligible` of the largest.
 
     Attributes:
         left_OR: Orthonormal columns, float32.
@@ -58,6 +58,11 @@ class Spectrum:
         return self.valued(self.values_R * factor) if factor else self.leading(0)
 
 
+def negligible(shape: torch.Size) -> float:
+    """The singular value, as a share of the largest, below which a float32 matrix holds rounding alone."""
+    return max(64, *shape) * _EPSILON
+
+
 def decompose(matrix: torch.Tensor, strongest: float = 0.0) -> Spectrum:
     """The spectrum of a matrix, by a thin decomposition.
 
@@ -71,7 +76,7 @@ def decompose(matrix: torch.Tensor, strongest: float = 0.0) -> Spectrum:
     if not bool(matrix.isfinite().all()):
         raise CandidateFailed("a task vector has no singular values, because some of its numbers are not finite.")
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    rank = int((values > max(matrix.shape) * _EPSILON * values[:1].clamp(min=strongest)).count_nonzero())
+    rank = int((values > negligible(matrix.shape) * values[:1].clamp(min=strongest)).count_nonzero())
     # copies, so that what is cut off takes no memory
     return Spectrum(left[:, :rank].contiguous(), values[:rank].clone(), right[:rank].contiguous())
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from evomerge.merging.site import Site
-from evomerge.merging.spectra import Spectrum, count_of, decompose, orthogonalised, spectrum
+from evomerge.merging.spectra import Spectrum, count_of, decompose, negligible, orthogonalised, spectrum
 from evomerge.merging.stages.descent import projected_descent
 from evomerge.merging.stages.gates import keep_largest
 from evomerge.merging.stages.reducers import linear, said, weighted_sum
@@ -97,17 +97,16 @@ def spectral_flow(reduce: SpectralFlow, deltas: Deltas, masks: Masks, weights: W
             c_II += gram_II
             b_OI += task.double() @ gram_II
     values_I, vectors_II = torch.linalg.eigh(c_II)
-    passed_I, inverse_I = _filters(reduce, values_I, max(start.shape))
+    passed_I, inverse_I = _filters(reduce, values_I, negligible(start.shape) ** 2)
     moved = (b_OI @ vectors_II) * inverse_I - (start.double() @ vectors_II) * passed_I
     merged: torch.Tensor = start + moved @ vectors_II.T
     return merged.float()
 
 
-def _filters(reduce: SpectralFlow, values_I: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _filters(reduce: SpectralFlow, values_I: torch.Tensor, lowest: float) -> tuple[torch.Tensor, torch.Tensor]:
     """f(λ) and f(λ)/λ, where f says how much of the way to the optimum is gone; eigenvalues in ascending order."""
-    lowest = float(values_I[-1]) * (size * torch.finfo(torch.float32).eps) ** 2
     values_I = values_I.clamp(min=0)
-    there = values_I > lowest
+    there = values_I > lowest * values_I[-1]
     passed_I = there.double() if reduce.t is None else -torch.expm1(-reduce.t * values_I) * there
     roots_I = values_I.sqrt()
     if reduce.keep is not None:

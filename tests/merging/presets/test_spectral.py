@@ -1,70 +1,24 @@
 """Presets on singular values and vectors against their published formulas, written down plainly."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from evomerge.merging.draws import Draw, chance
-from evomerge.testing.formulas import Tensors
-from evomerge.testing.stages import LoneContract, MeanContract, PresetContract, StillContract, SymmetricContract
-
-Svd = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def svd(matrix: torch.Tensor) -> Svd:
-    return torch.linalg.svd(matrix, full_matrices=False)
-
-
-def polar(matrix: torch.Tensor) -> torch.Tensor:
-    left, _, right = svd(matrix)
-    return left @ right
-
-
-def total(tensors: Tensors) -> torch.Tensor:
-    return torch.stack(list(tensors)).sum(dim=0)
-
-
-def mean(tensors: Tensors) -> torch.Tensor:
-    return torch.stack(list(tensors)).mean(dim=0)
-
-
-def by_matrix(
-    deltas: Tensors, formula: Callable[[Tensors], torch.Tensor], elsewhere: Callable[[Tensors], torch.Tensor] = mean
-) -> torch.Tensor:
-    """The formula on a matrix or on every matrix of a stack, something else on what is none."""
-    if deltas[0].dim() < 2:
-        return elsewhere(deltas)
-    if deltas[0].dim() == 2:
-        return formula(deltas)
-    return torch.stack([by_matrix(each, formula) for each in zip(*deltas, strict=True)])
-
-
-class Alone(PresetContract):
-    """One expert alone comes out as it is, up to the rounding of a decomposition."""
-
-    lone: dict[str, object]
-
-    def test_one_expert_alone_comes_out(self) -> None:
-        for (expert, *_), origin in self._examples():
-            pipe = self._pipe(self.lone, 1)
-            torch.testing.assert_close(self._run(pipe, [expert], origin), expert, rtol=1e-5, atol=1e-5)
-
-
-class Spectral(PresetContract, SymmetricContract):
-    """A symmetric preset whose formula is one of matrices, times a factor."""
-
-    num_experts = 3
-    scale = 1.0
-
-    def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-        deltas = [expert - origin for expert in experts]
-        return origin + self.scale * by_matrix(deltas, self.matrices, self.elsewhere)
-
-    def matrices(self, deltas: Tensors) -> torch.Tensor:
-        raise NotImplementedError
-
-    def elsewhere(self, deltas: Tensors) -> torch.Tensor:
-        return mean(deltas)
+from evomerge.testing.formulas import Tensors, agreed, mean_of_agreed, trimmed
+from evomerge.testing.matrices import (
+    AloneContract,
+    MatrixContract,
+    Svd,
+    by_matrix,
+    led,
+    mean,
+    polar,
+    product,
+    svd,
+    total,
+)
+from evomerge.testing.stages import LoneContract, MeanContract, PresetContract, SymmetricContract
 
 
 def star(delta: torch.Tensor, share: float) -> torch.Tensor:
@@ -74,7 +28,7 @@ def star(delta: torch.Tensor, share: float) -> torch.Tensor:
     return left[:, :rank] @ torch.diag(rescaled) @ right[:rank]
 
 
-class TestStar(Spectral):
+class TestStar(MatrixContract):
     """arXiv:2502.10339: the smallest rank that holds 40 % of the nuclear norm, scaled to all of it; the mean."""
 
     rule = {"use": "star"}
@@ -109,7 +63,7 @@ class TestWholeStar(PresetContract, MeanContract):
 
 def shrunk(matrix: torch.Tensor, mu: float) -> torch.Tensor:
     left, values, right = svd(matrix)
-    return left @ torch.diag((values - mu).clamp(min=0)) @ right
+    return product((left, (values - mu).clamp(min=0), right))
 
 
 def lore(weights: Tensors, mu: float) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -122,7 +76,7 @@ def lore(weights: Tensors, mu: float) -> tuple[torch.Tensor, list[torch.Tensor]]
     return common, left
 
 
-class TestLoreByMean(Alone, MeanContract, SymmetricContract):
+class TestLoreByMean(AloneContract, MeanContract, SymmetricContract):
     """The remainders by their mean, half as far again."""
 
     rule = {"use": "lore", "mu": 0.2, "combine": "mean", "gain": 1.5}
@@ -137,7 +91,7 @@ class TestLoreByMean(Alone, MeanContract, SymmetricContract):
         return by_matrix(experts, formula)
 
 
-class TestLore(Spectral):
+class TestLore(MatrixContract):
     """The remainders by TIES: trimmed to the largest half, those of the sign of their sum averaged."""
 
     rule = {"use": "lore", "density": 0.5}
@@ -145,19 +99,13 @@ class TestLore(Spectral):
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         def formula(weights: Tensors) -> torch.Tensor:
             common, left = lore(weights, 0.1)
-            trimmed = []
-            for rest in left:
-                threshold = rest.abs().flatten().sort(descending=True).values[int(0.5 * rest.numel()) - 1]
-                trimmed.append(torch.where(rest.abs() >= threshold, rest, 0.0))
-            sign = torch.where(total(trimmed) >= 0, 1.0, -1.0)
-            agreeing = [torch.where(rest * sign > 0, rest, 0.0) for rest in trimmed]
-            speakers = total([(rest != 0).double() for rest in agreeing])
-            return common + total(agreeing) / speakers.clamp(min=1)
+            kept = [trimmed(rest, 0.5) for rest in left]
+            return common + mean_of_agreed(kept, [1.0] * len(kept))
 
         return by_matrix(experts, formula)
 
 
-class TestIsoC(Spectral):
+class TestIsoC(MatrixContract):
     """arXiv:2502.04959: U · mean(σ) · Vᵀ of the sum; the mean for what is no matrix."""
 
     rule = {"use": "iso_c", "scale": 1.3}
@@ -168,7 +116,7 @@ class TestIsoC(Spectral):
         return values.mean() * left @ right
 
 
-class TestHalfIsoC(Alone):
+class TestHalfIsoC(AloneContract):
     """Halfway to its mean, every singular value is the average of itself and that."""
 
     rule = {"use": "iso_c", "strength": 0.5, "weights": [0.5, 0.8]}
@@ -183,7 +131,7 @@ class TestHalfIsoC(Alone):
         return origin + by_matrix(deltas, formula, lambda each: (0.5 * each[0] + 0.8 * each[1]) / 1.3)
 
 
-class TestIsoCts(Spectral):
+class TestIsoCts(MatrixContract):
     """arXiv:2502.04959: so many directions of the sum, the rest divided among what experts have beyond them."""
 
     rule = {"use": "iso_cts", "common": 0.4}
@@ -202,7 +150,7 @@ class TestIsoCts(Spectral):
         return torch.cat(allvalues).mean() * polar(torch.cat(lefts, dim=1)) @ polar(torch.cat(rights))
 
 
-class TestIsoCtsOfCommonDirectionsAlone(Alone):
+class TestIsoCtsOfCommonDirectionsAlone(AloneContract):
     """With nothing left to experts it is Iso-C."""
 
     rule = {"use": "iso_cts", "common": 1.0}
@@ -222,11 +170,7 @@ def joined(parts: Sequence[Svd]) -> torch.Tensor:
     return left @ torch.diag(torch.cat([values for _, values, _ in parts])) @ right
 
 
-def led(parts: Svd, rank: int) -> Svd:
-    return parts[0][:, :rank], parts[1][:rank], parts[2][:rank]
-
-
-class TestTsv(Spectral):
+class TestTsv(MatrixContract):
     """arXiv:2412.00081: Û diag(S) V̂ᵀ of each expert's leading ⌊m/n⌋ directions."""
 
     rule = {"use": "tsv_m", "scale": 0.9}
@@ -237,7 +181,7 @@ class TestTsv(Spectral):
         return joined([led(svd(delta), rank) for delta in deltas])
 
 
-class TestWeighedTsv(Alone):
+class TestWeighedTsv(AloneContract):
     """Weights, of either sign, scale each expert's strengths."""
 
     rule = {"use": "tsv_m", "rank": 0.4, "weights": [0.5, -0.7]}
@@ -262,7 +206,7 @@ class TestWholeTsvOfOneExpertTwice(PresetContract, MeanContract):
         return origin + by_matrix(deltas, lambda each: joined([svd(delta) for delta in each]))
 
 
-class TestReweightedTsv(Spectral):
+class TestReweightedTsv(MatrixContract):
     """arXiv:2502.06876 as reconstructed: rows clipped at 1.2 root mean squares, ranks bounded by filled entries."""
 
     rule = {"use": "r_tsvm", "sigmas": 1.2}
@@ -279,209 +223,17 @@ class TestReweightedTsv(Spectral):
         return joined(parts)
 
 
-def interference(deltas: Tensors, tasks: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
-    """The normal equations M C = B of Σ_k ‖(M − τ_k) τ_kᵀ‖² / ‖τ_k‖²."""
-    squares = [delta.square().sum() for delta in deltas]
-    c = total([task.T @ task / square for task, square in zip(tasks, squares, strict=True)])
-    return c, total([task @ task.T @ task / square for task, square in zip(tasks, squares, strict=True)])
-
-
-class TestWudi(Spectral, Alone):
-    """arXiv:2503.08099: where the gradient of the interference is zero."""
-
-    rule = {"use": "wudi"}
-    lone = {"use": "wudi"}
-
-    def matrices(self, deltas: Tensors) -> torch.Tensor:
-        c, b = interference(deltas, deltas)
-        return torch.linalg.solve(c, b, left=False)
-
-
-class TestEarlyWudi(Spectral):
-    """Stopped early: small steps of gradient descent from the sum."""
-
-    rule = {"use": "wudi", "t": 2.5, "scale": 0.6}
-    scale = 0.6
-
-    def matrices(self, deltas: Tensors) -> torch.Tensor:
-        c, b = interference(deltas, deltas)
-        optimum = torch.linalg.solve(c, b, left=False)
-        return optimum + (total(deltas) - optimum) @ torch.matrix_exp(-2.5 * c)
-
-
-class TestOptMerge(Alone, MeanContract, SymmetricContract):
-    """arXiv:2505.19892: from the mean, against the leading ⌊m/n⌋ directions of each expert."""
-
-    rule = {"use": "optmerge"}
-    lone = {"use": "optmerge"}
-
-    def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-        def formula(deltas: Tensors) -> torch.Tensor:
-            rank = max(1, min(deltas[0].shape) // len(deltas))
-            tasks = [left @ torch.diag(values) @ right for left, values, right in (led(svd(d), rank) for d in deltas)]
-            c, b = interference(deltas, tasks)
-            gone = torch.eye(len(c), dtype=c.dtype) - torch.matrix_exp(-0.6 * c)
-            return mean(deltas) + (b @ torch.linalg.pinv(c, rtol=1e-10) - mean(deltas)) @ gone
-
-        return origin + by_matrix([expert - origin for expert in experts], formula)
-
-    def test_it_is_where_the_authors_descent_arrives(self) -> None:
-        """300 steps at 10⁻⁴ with momentum 0.9, from the mean."""
-        for experts, origin in self._examples():
-            if origin.dim() != 2:
-                continue
-            deltas = [expert - origin for expert in experts]
-            merged = torch.nn.Parameter(mean(deltas))
-            descent = torch.optim.SGD([merged], lr=1e-4, momentum=0.9)
-            tasks = []
-            for delta in deltas:
-                left, values, right = led(svd(delta), min(delta.shape) // 2)
-                tasks.append(left @ torch.diag(values) @ right)
-            for _ in range(300):
-                descent.zero_grad()
-                losses = [
-                    ((merged - t) @ t.T).square().sum() / d.square().sum() for t, d in zip(tasks, deltas, strict=True)
-                ]
-                torch.stack(losses).sum().backward()
-                descent.step()
-            ours = self._merge(experts, origin) - origin
-            assert float((ours - merged).detach().norm() / (merged - mean(deltas)).detach().norm()) < 0.05
-
-
-class TestSwudi(Spectral):
-    """The filter 1 − exp(−300 λ) in the leading 65 % of the eigenvectors of C."""
-
-    rule = {"use": "swudi"}
-
-    def matrices(self, deltas: Tensors) -> torch.Tensor:
-        c, b = interference(deltas, deltas)
-        values, vectors = torch.linalg.eigh(c)
-        passed = 1 - torch.exp(-300 * values)
-        passed[: len(values) - int(0.65 * len(values) + 0.999)] = 0
-        start = total(deltas)
-        return (
-            start
-            - start @ vectors @ torch.diag(passed) @ vectors.T
-            + b @ vectors @ torch.diag(passed / values) @ vectors.T
-        )
-
-
-class TestAswudi(Spectral):
-    """No filter, in ⌈(Σ√λ)² / Σλ⌉ eigenvectors."""
-
-    rule = {"use": "aswudi"}
-
-    def matrices(self, deltas: Tensors) -> torch.Tensor:
-        c, b = interference(deltas, deltas)
-        values, vectors = torch.linalg.eigh(c)
-        kept = vectors[:, len(values) - int(torch.ceil(values.sqrt().sum() ** 2 / values.sum())) :]
-        start = total(deltas)
-        return start + (b @ torch.linalg.inv(c) - start) @ kept @ kept.T
-
-
-class TestDoge(StillContract):
-    """arXiv:2501.01230, by autograd and PyTorch's Adam; what is no matrix stays the base's."""
-
-    rule = {"use": "doge_ta", "steps": 60, "subspace": 0.4}
-    num_experts = 2
-
-    def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-        deltas = [expert - origin for expert in experts]
-        if origin.dim() < 2:
-            return origin
-        kept = []
-        for delta in deltas:
-            threshold = delta.abs().flatten().sort(descending=True).values[max(1, int(0.3 * delta.numel())) - 1]
-            kept.append(delta.abs() >= threshold)
-        if origin.dim() == 2:
-            return origin + self._matrix(deltas, kept)
-        return origin + torch.stack(
-            [self._matrix(d, k) for d, k in zip(zip(*deltas, strict=True), zip(*kept, strict=True), strict=True)]
-        )
-
-    def _matrix(self, deltas: Tensors, kept: Tensors) -> torch.Tensor:
-        size = min(deltas[0].shape)
-        factors = [0.07 / delta.norm() for delta in deltas]
-        leading = torch.cat([svd(delta)[0][:, : size // 2] for delta in deltas], dim=1)
-        basis = svd(leading)[0][:, : int(0.4 * size)]
-        shared = torch.nn.Parameter(torch.zeros_like(deltas[0]))
-        adam = torch.optim.Adam([shared], lr=1e-4)
-        for _ in range(60):
-            adam.zero_grad()
-            merged = total([factor * (delta + shared) for factor, delta in zip(factors, deltas, strict=True)])
-            torch.stack([(d * (d - merged)).sum(dim=1).square().sum() for d in deltas]).sum().backward()
-            assert shared.grad is not None
-            shared.grad -= basis @ basis.T @ shared.grad
-            adam.step()
-        return total([f * (d + shared.detach()) * mask for f, d, mask in zip(factors, deltas, kept, strict=True)])
-
-    def test_the_order_of_the_experts_is_irrelevant(self) -> None:
-        for experts, origin in self._examples():
-            turned = self._merge(experts[::-1], origin)
-            torch.testing.assert_close(turned, self._merge(experts, origin))
-
-    def test_task_vectors_count_by_direction_alone(self) -> None:
-        """Without a correction, every one of them gets the same norm."""
-        for experts, origin in self._examples():
-            zero = torch.zeros_like(origin)
-            pipe = self._pipe(self.rule | {"steps": 0}, 2)
-            doubled = self._run(pipe, [2 * expert for expert in experts], zero)
-            torch.testing.assert_close(doubled, self._run(pipe, experts, zero))
-
-
-class TestOpcm(Alone, MeanContract):
-    """arXiv:2501.09522, step by step, with its factor at every step; the order counts."""
-
-    rule = {"use": "opcm", "alpha": 0.6}
-    lone = {"use": "opcm"}
-    num_experts = 3
-
-    def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
-        deltas = [expert - origin for expert in experts]
-        merged, factor, norms = deltas[0], 1.0, [float(deltas[0].norm())]
-        for delta in deltas[1:]:
-            norms.append(float(delta.norm()))
-            added = by_matrix([merged, delta], self._step, lambda each: each[1])
-            moved = factor * merged + added
-            factor = float(moved.norm()) / (sum(norms) / len(norms))
-            merged = moved / factor
-        return origin + merged
-
-    @staticmethod
-    def _step(pair: Tensors) -> torch.Tensor:
-        merged, delta = pair
-        left, values, right = torch.linalg.svd(merged, full_matrices=True)
-        projected = left.T @ delta @ right.T
-        projected.diagonal().fill_(0)
-        closed = next(i for i in range(len(values)) if values[: i + 1].sum() / values.sum() > 0.6)
-        projected[:closed, :closed] = 0
-        return left @ projected @ right
-
-
 def inside(deltas: Tensors) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """arXiv:2410.19735: U of [τ_1 … τ_n] = U S [V_1ᵀ … V_nᵀ], and the blocks S V_kᵀ."""
     left, values, right = svd(torch.cat(list(deltas), dim=1))
     return left, list((torch.diag(values) @ right).split(deltas[0].shape[1], dim=1))
 
 
-def elected(deltas: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum and number of those that have the sign of the sum."""
-    sign = torch.where(total(deltas) >= 0, 1.0, -1.0)
-    agreeing = [torch.where(delta * sign > 0, delta, 0.0) for delta in deltas]
-    return total(agreeing), total([(delta != 0).double() for delta in agreeing])
-
-
 def ties(deltas: Tensors) -> torch.Tensor:
-    trimmed = []
-    for delta in deltas:
-        count = max(1, int(0.6 * delta.numel()))
-        threshold = delta.abs().flatten().sort(descending=True).values[count - 1]
-        trimmed.append(torch.where(delta.abs() >= threshold, delta, 0.0))
-    summed, speakers = elected(trimmed)
-    return summed / speakers.clamp(min=1)
+    return mean_of_agreed([trimmed(delta, 0.6) for delta in deltas], [1.0] * len(deltas))
 
 
-class TestKnotsTies(Spectral, Alone):
+class TestKnotsTies(MatrixContract, AloneContract):
     """TIES on the blocks S V_kᵀ, and back."""
 
     rule = {"use": "knots_ties", "density": 0.6}
@@ -513,14 +265,14 @@ class TestKnotsDareTies(PresetContract):
 
     @staticmethod
     def _dare(deltas: Tensors, draws: Sequence[Draw], start: int) -> torch.Tensor:
-        dropped = []
+        kept = []
         for delta, draw in zip(deltas, draws, strict=True):
             uniform = draw.uniform(torch.Size([start + delta.numel()]))[start:].view(delta.shape)
-            dropped.append(torch.where(uniform < chance(0.7), delta / chance(0.7), 0.0))
-        return elected(dropped)[0]
+            kept.append(torch.where(uniform < chance(0.7), delta / chance(0.7), 0.0))
+        return agreed(kept, [1.0] * len(kept))[0]
 
 
-class TestSvc(Spectral, Alone):
+class TestSvc(MatrixContract, AloneContract):
     """arXiv:2602.05536, algorithm 1, on half the sum."""
 
     rule = {"use": "svc", "scale": 1.1}
