@@ -60,7 +60,7 @@ class Spectrum:
 
 def negligible(shape: torch.Size) -> float:
     """The singular value, as a share of the largest, below which a float32 matrix holds rounding alone."""
-    return max(64, *shape) * _EPSILON
+    return max(64, max(shape)) * _EPSILON
 
 
 def decompose(matrix: torch.Tensor, strongest: float = 0.0) -> Spectrum:

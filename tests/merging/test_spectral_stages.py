@@ -313,6 +313,16 @@ class TestModel:
         assert len(shares) > 3  # tensor by tensor they would all be alike
         assert not any(kept[name].any() for name in base if name not in matrices)
 
+    @pytest.mark.parametrize("lens", [[], [{"lens": "joint_svd"}]])
+    def test_a_vote_over_the_model_hears_matrices_and_others(
+        self, recipe_of: MakeRecipe, lens: list[dict[str, Tree]]
+    ) -> None:
+        """Where no sum is zero, what zeros elect does not matter."""
+        gate, mean = {"gate": "low_rank", "density": 0.5}, {"reduce": "mean"}
+        votes = ({"vote": "sign", "zero": zero} for zero in ("plus", "majority"))
+        plus, majority = (Merge(recipe_of({"pipe": [*lens, gate, vote, mean]}), Library()) for vote in votes)
+        assert all(torch.equal(plus.rounded(name), majority.rounded(name)) for name in plus.names)
+
     def test_embeddings_and_heads_are_no_matrices(self, recipe_of: MakeRecipe) -> None:
         iso, plain = (Merge(recipe_of({"use": use}), Library()) for use in ("iso_c", "linear"))
         for name in ("model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"):

@@ -129,6 +129,7 @@ class Fold(StageValue):
 
     on_matrices: ClassVar[bool] = True
     elsewhere: ClassVar[Elsewhere] = "sum"
+    takes_factor: ClassVar[bool] = True
 
     reduce: Literal["fold"]
     alpha: Strength = 0.5
