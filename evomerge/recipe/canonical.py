@@ -14,7 +14,6 @@ from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.redundancy import without_redundancy
 from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
-from evomerge.recipe.stages.restore import RestoreValue
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
 
@@ -58,12 +57,11 @@ def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) 
     parts = without_redundancy(dataclasses.replace(parts, reduce=_rounded(parts.reduce)))
     gates = tuple(_joined(parts.gates))
     is_idle = num_experts == 1 and isinstance(parts.vote, VoteValue) and parts.vote.is_idle_alone
-    has_nothing = not gates and isinstance(parts.restore, RestoreValue) and parts.restore.is_idle_ungated
     scale, posts = _leading_scale(parts.posts)
     parts = dataclasses.replace(
         parts,
         gates=gates,
-        restore=None if has_nothing else parts.restore,
+        restore=parts.restore if gates else None,
         vote=None if is_idle else parts.vote,
         reduce=Linear(reduce="sum") if num_experts == 1 and parts.reduce.is_sum_alone else parts.reduce,
         posts=(*([Scale(post="scale", by=scale)] if scale != 1.0 else []), *posts),
@@ -118,7 +116,9 @@ def _with(
 
 def _ignores_lens(parts: Parts) -> bool:
     """Whether all stages inside the lens are linear, so that no coordinates show in the result."""
-    return isinstance(parts.reduce, Linear) and not parts.gates and parts.vote is None
+    # without the lens, and without another stage on matrices, a stack of them counts as one tensor
+    same_tensors = all(post.is_entrywise for post in parts.posts) or any(post.on_matrices for post in parts.posts)
+    return isinstance(parts.reduce, Linear) and not parts.gates and parts.vote is None and same_tensors
 
 
 def _sum_to_one(parts: Parts) -> bool:

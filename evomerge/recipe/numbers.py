@@ -52,9 +52,23 @@ def _not_negative(value: float) -> float:
     return value
 
 
+def _portion(value: float) -> float:
+    if not 0 < value <= 1:
+        raise fault(f"{value:g} is {'above 1' if value > 1 else 'not above 0'}. A portion lies in (0, 1].")
+    return value
+
+
+def _strength(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise fault(f"{value:g} is {'above 1' if value > 1 else 'below 0'}. A strength lies in [0, 1].")
+    return value
+
+
 # The descriptions are the ranges that `evomerge show operator` prints.
 Density: TypeAlias = Annotated[float, pydantic.AfterValidator(_density), pydantic.Field(description="(0, 1]")]
 Fraction: TypeAlias = Annotated[float, pydantic.AfterValidator(_fraction), pydantic.Field(description="[0, 1]")]
+Portion: TypeAlias = Annotated[float, pydantic.AfterValidator(_portion), pydantic.Field(description="(0, 1]")]
+Strength: TypeAlias = Annotated[float, pydantic.AfterValidator(_strength), pydantic.Field(description="[0, 1]")]
 Share: TypeAlias = Annotated[float, pydantic.AfterValidator(_share), pydantic.Field(description="[0, 1)")]
 Positive: TypeAlias = Annotated[float, pydantic.AfterValidator(_positive), pydantic.Field(description="above 0")]
 NotNegative: TypeAlias = Annotated[

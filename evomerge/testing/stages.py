@@ -83,7 +83,10 @@ class FormulaContract(ABC):
             assert all(map(torch.equal, (*experts, origin), before))
 
     def _merge(self, experts: Tensors, origin: torch.Tensor) -> torch.Tensor:
-        return merged(self._pipe(self.rule, len(experts)), experts, origin)
+        return self._run(self._pipe(self.rule, len(experts)), experts, origin)
+
+    def _run(self, pipe: Sequence[StageValue], experts: Tensors, origin: torch.Tensor) -> torch.Tensor:
+        return merged(pipe, experts, origin)
 
     def _pipe(self, rule: dict[str, Any], num_experts: int) -> tuple[StageValue, ...]:
         blend = parse(Blend, {"origin": "o", "experts": ["e"] * num_experts, "rules": [rule]}, "rule")
@@ -176,10 +179,13 @@ def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:
     stages: list[dict[str, Any]] = []
     if rng.random() < 0.3:
         stages.append({"origin": rng.choice(["base", "zero"])})
-    for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
-        stages.append(_random_gate(rng, num_experts))
+    lens = [{"lens": "joint_svd"}] if rng.random() < 0.1 else []
+    gates = [_random_gate(rng, num_experts) for _ in range(rng.choice([0, 0, 1, 1, 2, 3]))]
+    if any(gate.get("scope") == "model" for gate in gates):  # inside a lens each tensor has its own coordinates
+        lens = []
+    stages += [*lens, *gates]
     if rng.random() < 0.5:
-        stages.append({"restore": rng.choice(["none", "inverse", "l1", "std"])})
+        stages.append({"restore": rng.choice(["none", "inverse", "l1", "std", "nuclear"])})
     if rng.random() < 0.5:
         stages.append(_random_vote(rng, num_experts))
     if rng.random() < 0.8:
@@ -250,8 +256,9 @@ def _random_gate(rng: random.Random, num_experts: int) -> dict[str, Any]:
     one = [1.0, 0.5, 0.1, round(rng.uniform(0.05, 1.0), 3)]
     each = [rng.choice(one) for _ in range(num_experts)]
     density = {"density": rng.choice([each[0], each])}
-    if rng.random() < 0.6:
-        gate: dict[str, Any] = {"gate": rng.choice(["none", "top", "bernoulli"])} | density
+    if rng.random() < 0.7:
+        kind = rng.choice(["none", "top", "top", "bernoulli", "bernoulli", "low_rank", "spectral_top"])
+        gate: dict[str, Any] = {"gate": kind} | density
         if gate["gate"] == "top" and rng.random() < 0.3:
             gate |= rng.choice([{"scope": "model"}, {"ties": "first"}])
         return gate
@@ -298,8 +305,10 @@ def _random_weigher(rng: random.Random, num_experts: int) -> dict[str, Any]:
 
 
 def _random_reducer(rng: random.Random, num_experts: int) -> dict[str, Any]:
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         return {"reduce": rng.choice(["sum", "mean"])}
+    if rng.random() < 0.3:
+        return _random_subspaces(rng)
     of_any: list[dict[str, Any]] = [
         {"reduce": "absmax"},
         {"reduce": "karcher", "iterations": rng.choice([0, 1, 10])},
@@ -318,11 +327,26 @@ def _random_post(rng: random.Random, num_experts: int) -> dict[str, Any]:
     others: list[dict[str, Any]] = [
         {"post": "ramp", "alpha": _random_factor(rng), "beta": rng.choice([0.0, 0.5])},
         {"post": "norm_ramp", "beta": 0.5},
+        {"post": "flatten", "strength": rng.choice([0.0, 0.5, 1.0])},
+        {"post": "calibrate"},
+        {"post": "norm_match", "scope": rng.choice(["tensor", "model"])},
     ]
     if num_experts > 1:
         scope, cosine = rng.choice(["tensor", "row"]), rng.choice(["clipped", "measured"])
         others.append({"post": "stock", "scope": scope, "cosine": cosine})
     return scale if rng.random() < 0.6 else rng.choice(others)
+
+
+def _random_subspaces(rng: random.Random) -> dict[str, Any]:
+    kinds: list[dict[str, Any]] = [
+        {"reduce": "matrix_sum"},
+        {"reduce": "procrustes", "rank": rng.choice([1.0, 0.5, 0.2])},
+        {"reduce": "common_space", "common": rng.choice([1.0, 0.5, 0.0])},
+        {"reduce": "spectral_flow", "t": rng.choice([None, 0.0, 2.0, 300.0]), "start": rng.choice(["sum", "mean"])},
+        {"reduce": "consensus", "combine": "mean", "steps": 3, "gain": 1.5},
+        {"reduce": "fold", "alpha": rng.choice([0.0, 0.5, 1.0])},
+    ]
+    return rng.choice(kinds)
 
 
 def _random_factor(rng: random.Random) -> float:

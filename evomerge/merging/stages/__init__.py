@@ -13,6 +13,8 @@ from evomerge.merging.stages import (
     reducers_bands,
     reducers_spherical,
     restore,
+    spectral,
+    subspaces,
     votes,
     weighers,
     weighers_balance,
@@ -21,9 +23,15 @@ from evomerge.merging.stages import (
 )
 from evomerge.merging.stages.signatures import Gate, Kind, Lens, Post, Reducer, Restoration, Vote, Weigher
 
-LENSES: dict[Kind, Lens] = {}
-GATES: dict[Kind, Gate] = {**gates.GATES, **gates_ranked.GATES, **gates_joint.GATES, **gates_values.GATES}
-RESTORES: dict[Kind, Restoration] = {**restore.RESTORES}
+LENSES: dict[Kind, Lens] = {**spectral.LENSES}
+GATES: dict[Kind, Gate] = {
+    **gates.GATES,
+    **gates_ranked.GATES,
+    **gates_joint.GATES,
+    **gates_values.GATES,
+    **spectral.GATES,
+}
+RESTORES: dict[Kind, Restoration] = {**restore.RESTORES, **spectral.RESTORES}
 WEIGHERS: dict[Kind, Weigher] = {
     **weighers.WEIGHERS,
     **weighers_joint.WEIGHERS,
@@ -31,5 +39,10 @@ WEIGHERS: dict[Kind, Weigher] = {
     **weighers_divergence.WEIGHERS,
 }
 VOTES: dict[Kind, Vote] = {**votes.VOTES}
-REDUCERS: dict[Kind, Reducer] = {**reducers.REDUCERS, **reducers_spherical.REDUCERS, **reducers_bands.REDUCERS}
-POSTS: dict[Kind, Post] = {**posts.POSTS, **posts_depth.POSTS}
+REDUCERS: dict[Kind, Reducer] = {
+    **reducers.REDUCERS,
+    **reducers_spherical.REDUCERS,
+    **reducers_bands.REDUCERS,
+    **subspaces.REDUCERS,
+}
+POSTS: dict[Kind, Post] = {**posts.POSTS, **posts_depth.POSTS, **spectral.POSTS}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from evomerge.merging.site import Site
+from evomerge.errors import EvomergeError
+from evomerge.merging.site import Peers, Site
 from evomerge.merging.stages.restore import absolute_sum
 from evomerge.merging.stages.signatures import Kind, Post
 from evomerge.merging.stages.votes import tally
@@ -20,13 +21,17 @@ def ramp(post: Ramp, merged: torch.Tensor, raw: Sequence[torch.Tensor], site: Si
 
 def norm_ramp(post: NormRamp, merged: torch.Tensor, raw: Sequence[torch.Tensor], site: Site) -> torch.Tensor:
     """More in deep layers, from a level that makes up for what merging took or gave (LiNeS, section 4.2)."""
-    return merged * (site.scope.once(post, lambda: _level(site, len(raw))) + post.beta * depth(site))
+    peers = site.peers
+    if peers is None:
+        raise EvomergeError("post: norm_ramp must know all tensors of its rule.")
+    level = site.scope.once(("level", peers.place), lambda: _level(peers, len(raw)))
+    return merged * (level + post.beta * depth(site))
 
 
-def _level(site: Site, num_experts: int) -> float:
+def _level(peers: Peers, num_experts: int) -> float:
     """‖Σ τ‖₁ / ‖D‖₁ / n over the model; 1/n where nothing was merged."""
     before, after = 0.0, 0.0
-    for raw, merged in site.outcomes():
+    for merged, raw in peers.tensors():
         before += absolute_sum(tally(raw))
         after += absolute_sum(merged)
     return before / after / num_experts if after > 0 else 1.0 / num_experts

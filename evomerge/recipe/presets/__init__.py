@@ -11,13 +11,14 @@ from evomerge.recipe.presets import (
     mergekit_arithmetic,
     mergekit_others,
     sparse,
+    spectral,
     spherical,
 )
 from evomerge.recipe.presets.base import PresetValue
 
 __all__ = ["PRESETS", "PresetValue"]
 
-_ROOMS = (averages, spherical, sparse, consensus, distances, mergekit_arithmetic, mergekit_others)
+_ROOMS = (averages, spherical, sparse, consensus, distances, spectral, mergekit_arithmetic, mergekit_others)
 
 PRESETS: dict[str, type[PresetValue]] = {
     name: kind for room in _ROOMS for kind in room.PRESETS for name in get_args(kind.model_fields["use"].annotation)

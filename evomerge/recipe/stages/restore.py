@@ -8,17 +8,7 @@ from evomerge.recipe.numbers import Positive
 from evomerge.recipe.stages.base import StageValue
 
 
-class RestoreValue(StageValue):
-    """What all restorations have in common.
-
-    Attributes:
-        is_idle_ungated: Whether there is nothing to give back where no gate acted.
-    """
-
-    is_idle_ungated: ClassVar[bool] = True
-
-
-class Restore(RestoreValue):
+class Restore(StageValue):
     """Gives back what the gates took: nothing, 1/density (DARE), or each tensor's L1 norm (mergekit's DARE).
 
     With several gates, the density is the product over kinds of the smallest of each kind, because the masks of one
@@ -38,14 +28,13 @@ class Restore(RestoreValue):
         return {"none": "", "inverse": "rescaled by 1/density", "l1": "rescaled to full norm"}[self.restore]
 
 
-class StdRestore(RestoreValue):
+class StdRestore(StageValue):
     """Multiplies by `factor` standard deviations that the task vector had before the gates (ComPEFT, arXiv:2311.13171).
 
-    Meant for signs. `scope: model` takes the deviation over all tensors of the rule.
+    Meant for signs; without a gate it does nothing. `scope: model` takes the deviation over all tensors of the rule.
     """
 
     is_homogeneous: ClassVar[bool] = False
-    is_idle_ungated: ClassVar[bool] = False
     is_entrywise_over_model: ClassVar[bool] = True
 
     restore: Literal["std"]
