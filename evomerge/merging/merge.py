@@ -126,7 +126,7 @@ class Merge:
         sources = Sources(
             [expert.flatten() for expert in experts],
             origin if origin is None else origin.flatten(),
-            self._keys(blend, name),
+            self._keys(blend, name, rule.parts.from_zero),
         )
 
         def write(start: int, piece: torch.Tensor) -> None:
@@ -179,13 +179,16 @@ class Merge:
 
     def _site(self, blend: Blend, rule: _Rule, name: str) -> Site:
         draws = [Draw(blend.seed, self._identities[expert], name) for expert in blend.experts]
-        return Site(name, self.donor.position(name), max(1, self.donor.num_layers), draws, rule.scope)
+        position, num_layers = self.donor.position(name), max(1, self.donor.num_layers)
+        keys = self._keys(blend, name, rule.parts.from_zero)
+        return Site(name, position, num_layers, draws, rule.scope, facts=self._facts, keys=keys)
 
-    def _keys(self, blend: Blend, name: str) -> list[Hashable | None]:
+    def _keys(self, blend: Blend, name: str, from_zero: bool) -> list[Hashable | None]:
         """What names each task vector by content; None where a blend, which the recipe may change, takes part."""
-        if blend.origin in self._recipe.blends:
+        source = None if from_zero else blend.origin
+        if source in self._recipe.blends:
             return [None] * len(blend.experts)
-        origin, rows = blend.origin and self._identities[blend.origin], self._num_shared.get(name)
+        origin, rows = source and self._identities[source], self._num_shared.get(name)
         return [
             None if expert in self._recipe.blends else (self._identities[expert], origin, name, rows)
             for expert in blend.experts

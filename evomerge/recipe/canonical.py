@@ -115,7 +115,9 @@ def _with(
 
 def _ignores_lens(parts: Parts) -> bool:
     """Whether all stages inside the lens are linear, so that no coordinates show in the result."""
-    return isinstance(parts.reduce, Linear) and not parts.gates and parts.vote is None
+    # without the lens, and without another stage on matrices, a stack of them counts as one tensor
+    same_tensors = all(post.is_entrywise for post in parts.posts) or any(post.on_matrices for post in parts.posts)
+    return isinstance(parts.reduce, Linear) and not parts.gates and parts.vote is None and same_tensors
 
 
 def _sum_to_one(parts: Parts) -> bool:

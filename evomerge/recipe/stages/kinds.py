@@ -18,6 +18,8 @@ from evomerge.recipe.stages import (
     reducers,
     reducers_spherical,
     restore,
+    spectral,
+    subspaces,
     votes,
     weighers,
     weighers_joint,
@@ -37,6 +39,8 @@ _ROOMS = (
     reducers,
     reducers_spherical,
     posts,
+    spectral,
+    subspaces,
 )
 _LIST = "[number, …]"
 
@@ -85,6 +89,12 @@ def _in_order(pipe: tuple[StageValue, ...]) -> tuple[StageValue, ...]:
             raise fault(f'"{after}" stands after "{before}". Stages act in this order: {", ".join(SLOTS)}.')
         if before == after and before not in REPEATABLE:
             raise fault(f'"{before}" stands twice. Only {" and ".join(REPEATABLE)} may repeat.')
+    spanning = [stage for stage in pipe if stage.spans_model and stage.slot in ("gate", "reduce")]
+    if "lens" in slots and spanning:
+        what = f"{spanning[0].slot}: {getattr(spanning[0], spanning[0].slot)}"
+        raise fault(
+            f"{what} spans the model, but inside a lens each tensor has its own coordinates. Leave one of them out."
+        )
     return pipe
 
 
