@@ -10,6 +10,7 @@ import pydantic
 
 from evomerge.documents import fault, shown, suggestion
 from evomerge.recipe.stages import (
+    adapters,
     gates,
     gates_joint,
     gates_ranked,
@@ -36,6 +37,7 @@ _ROOMS = (
     weighers_joint,
     reducers,
     reducers_spherical,
+    adapters,
     posts,
 )
 _LIST = "[number, …]"
