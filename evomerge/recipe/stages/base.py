@@ -28,6 +28,7 @@ class StageValue(Value):
         on_matrices: Whether it acts on matrices only. Other tensors, embeddings and heads pass such a gate, lens or
             post by, and such a reducer is a mean for them, or what `elsewhere` says.
         elsewhere: What a reducer on matrices is for other tensors; `origin` leaves them as they were.
+        on_factors: Whether it acts on the factors of LoRA adapters, so that the experts can be nothing else.
         is_entrywise: Whether a result depends on the entries at the same place alone, so that a tensor may be cut.
         is_stochastic: Whether it draws random numbers.
         is_homogeneous: Whether scaled task vectors give results scaled alike, so that a factor may change places.
@@ -36,6 +37,7 @@ class StageValue(Value):
 
     on_matrices: ClassVar[bool] = False
     elsewhere: ClassVar[Elsewhere] = "mean"
+    on_factors: ClassVar[bool] = False
     is_entrywise: ClassVar[bool] = False
     is_stochastic: ClassVar[bool] = False
     is_homogeneous: ClassVar[bool] = True

@@ -10,6 +10,7 @@ import pydantic
 
 from evomerge.documents import fault, shown, suggestion
 from evomerge.recipe.stages import (
+    adapters,
     gates,
     gates_joint,
     gates_ranked,
@@ -38,6 +39,7 @@ _ROOMS = (
     weighers_joint,
     reducers,
     reducers_spherical,
+    adapters,
     posts,
     spectral,
     subspaces,
