@@ -1,4 +1,4 @@
-"""`evomerge export`: a recipe as an ordinary Hugging Face checkpoint."""
+"""`evomerge export`: a recipe as an ordinary Hugging Face checkpoint, or as a LoRA adapter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
 from evomerge.cli import parser
 from evomerge.errors import ConfigError, Problem
-from evomerge.merging import Library, Provenance, ScoreLine, export_model
+from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
 from evomerge.recipe import ModelRef, Recipe, load_recipe
 from evomerge.runs import RunLog
 from evomerge.runs.results import Contender, Results
@@ -24,11 +24,18 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument(
         "--finalist", help='a finalist\'s name, such as "candidate 17"; absent: the best on selection'
     )
+    arguments.add_argument("--adapter", action="store_true", help="write a LoRA adapter; the experts must be adapters")
+    arguments.add_argument("--rank", type=int, help="with --adapter: the closest one of this rank; absent: exact")
     given = arguments.parse_args(argv)
+    if given.rank is not None and (not given.adapter or given.rank < 1):
+        raise ConfigError.at("--rank", "is a whole number from 1, and belongs to --adapter.")
     recipe, provenance = _from_run(given.source, given.finalist) if given.source.is_dir() else _from_file(given.source)
     library = Library()
     _check_models(recipe, library, str(given.source))
-    export_model(recipe, library, given.destination, provenance)
+    if given.adapter:
+        export_adapter(recipe, library, given.destination, provenance, given.rank)
+    else:
+        export_model(recipe, library, given.destination, provenance)
     print(f"Wrote {given.destination}, recipe {recipe.digest[:12]}. {provenance.origin}")
     return 0
 
@@ -68,9 +75,7 @@ def _score_lines(results: Results, chosen: Contender) -> tuple[ScoreLine, ...]:
 
 
 def _check_models(recipe: Recipe, library: Library, where: str) -> None:
-    checkpoints: dict[str, Checkpoint] = {}
-    for name, model in recipe.models.items():
-        checkpoints[name] = library.open(model)
+    checkpoints = library.open_all(recipe.models)
     check_mergeable(checkpoints, where)
     ConfigError.raise_if_any(
         Problem(f"{where}: models.{name}", f"{model.path} is no longer the model that the recipe names. Restore it.")

@@ -48,7 +48,7 @@ def is_finite(tensor: torch.Tensor) -> bool:
 
 def _check_sources(name: str, recipe: Recipe, library: Library) -> None:
     """Refuse models with numbers that are not finite in this tensor or, as scopes reach further, in any other."""
-    opened = {model: library.open(reference) for model, reference in recipe.models.items()}
+    opened = library.open_all(recipe.models)
     others = {other for checkpoint in opened.values() for other in checkpoint.names if other != name}
     for each in (name, *sorted(others)):
         what = f"tensor {each} holds NaN or infinite numbers. Leave the model out, or download it again."

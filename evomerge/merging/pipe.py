@@ -36,7 +36,24 @@ def run_pipe(parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor
         origin = None
     if parts.is_affine:
         return weighted_sum(*affine(parts, experts, origin))
-    merged = _merge_whole(parts, task_vectors(experts, origin), dataclasses.replace(site, origin=origin))
+    return run_on_task_vectors(parts, task_vectors(experts, origin), origin, site)
+
+
+def run_on_task_vectors(
+    parts: Parts, deltas: Sequence[torch.Tensor], origin: torch.Tensor | None, site: Site
+) -> torch.Tensor:
+    """Merge one tensor of experts that are measured already.
+
+    Args:
+        parts: Of a pipe that does not measure from zero.
+        deltas: The task vector of every expert, float32.
+        origin: What they are measured from; None for zero.
+        site: Where in the model the tensor stands.
+
+    Returns:
+        The merged tensor, float32.
+    """
+    merged = _merge_whole(parts, deltas, dataclasses.replace(site, origin=origin))
     return merged if origin is None else origin.float() + merged
 
 

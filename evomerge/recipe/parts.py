@@ -88,10 +88,21 @@ class Parts:
         return Linear(reduce="mean" if self.reduce.elsewhere == "mean" else "sum")
 
     @property
+    def off_factors(self) -> Parts:
+        """What is left of the pipe for tensors that adapters bring whole: their mean where a reducer wants factors."""
+        return dataclasses.replace(self, reduce=Linear(reduce="mean")) if self.reduce.on_factors else self
+
+    @property
     def scale(self) -> float | None:
         """Product of the posts where they are scales; None where there are others."""
         factors = [post.by for post in self.posts if isinstance(post, Scale)]
         return math.prod(factors) if len(factors) == len(self.posts) else None
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether the origin cancels in O + Σ w_k (W_k − O), up to the rounding of the weights."""
+        weights = [weight * (self.scale or 0.0) for weight in self.weigh.weigh] if isinstance(self.weigh, Weigh) else []
+        return math.isclose(math.fsum(weights), 1.0, rel_tol=0, abs_tol=1e-8 * math.fsum(map(abs, weights)))
 
     @property
     def is_affine(self) -> bool:

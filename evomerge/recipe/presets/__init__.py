@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from evomerge.recipe.presets import (
+    adapters,
     averages,
     consensus,
     distances,
@@ -18,7 +19,17 @@ from evomerge.recipe.presets.base import PresetValue
 
 __all__ = ["PRESETS", "PresetValue"]
 
-_ROOMS = (averages, spherical, sparse, consensus, distances, spectral, mergekit_arithmetic, mergekit_others)
+_ROOMS = (
+    averages,
+    spherical,
+    sparse,
+    consensus,
+    distances,
+    spectral,
+    adapters,
+    mergekit_arithmetic,
+    mergekit_others,
+)
 
 PRESETS: dict[str, type[PresetValue]] = {
     name: kind for room in _ROOMS for kind in room.PRESETS for name in get_args(kind.model_fields["use"].annotation)

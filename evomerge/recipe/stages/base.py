@@ -28,6 +28,7 @@ class StageValue(Value):
         on_matrices: Whether it acts on matrices only. Other tensors, embeddings and heads pass such a gate, lens or
             post by, and such a reducer is a mean for them, or what `elsewhere` says.
         elsewhere: What a reducer on matrices is for other tensors; `origin` leaves them as they were.
+        on_factors: Whether it acts on the factors of LoRA adapters, so that the experts can be nothing else.
         is_entrywise: Whether a result depends on the entries at the same place alone, so that a tensor may be cut.
         is_entrywise_over_model: Whether it is entrywise where it spans the model, once the model is known.
         is_rowwise: Whether a result depends on the entries of the same row alone, along the last axis, so that a tensor
@@ -40,6 +41,7 @@ class StageValue(Value):
 
     on_matrices: ClassVar[bool] = False
     elsewhere: ClassVar[Elsewhere] = "mean"
+    on_factors: ClassVar[bool] = False
     is_entrywise: ClassVar[bool] = False
     is_entrywise_over_model: ClassVar[bool] = False
     is_rowwise: ClassVar[bool] = False

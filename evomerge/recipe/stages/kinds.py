@@ -10,6 +10,7 @@ import pydantic
 
 from evomerge.documents import fault, shown, suggestion
 from evomerge.recipe.stages import (
+    adapters,
     gates,
     gates_joint,
     gates_ranked,
@@ -45,6 +46,7 @@ _ROOMS = (
     reducers,
     reducers_bands,
     reducers_spherical,
+    adapters,
     posts,
     posts_depth,
     spectral,
