@@ -1,0 +1,76 @@
+"""Sources: recipes on disk in either language, and the models that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
+from evomerge.checkpoints.layout import layout_of
+from evomerge.documents import parse, read_yaml
+from evomerge.errors import ConfigError, Problem
+from evomerge.merging import Library
+from evomerge.recipe import ModelRef, Recipe
+from evomerge.recipe.mergekit import Layout, Locate, Reading, is_mergekit, read_mergekit
+
+
+def read_recipe(path: Path, locate: Locate, seed: int | None = None) -> Reading:
+    """Read a recipe of evomerge's or of mergekit's.
+
+    Args:
+        path: The file.
+        locate: Finds the models of a mergekit file.
+        seed: Of the random gates of a mergekit file, which says none; absent: 0.
+
+    Raises:
+        ConfigError: With all problems of the file.
+    """
+    tree = read_yaml(path)
+    if is_mergekit(tree):
+        return read_mergekit(tree, str(path), locate, seed or 0)
+    if seed is not None:
+        raise ConfigError.at(f"{path}: --seed", "a recipe of evomerge says its seeds itself. Drop the option.")
+    return Reading(parse(Recipe, tree, str(path)), ())
+
+
+def locator(roots: Sequence[Path]) -> Locate:
+    """Finds models by the names that mergekit files give them: folders below some roots.
+
+    Args:
+        roots: Looked in one after the other, for the whole name and then for its last part.
+    """
+
+    def locate(name: str, where: str) -> tuple[str, Layout]:
+        folders = [root / part for root in roots for part in dict.fromkeys((name, Path(name).name))]
+        folder = next((folder for folder in folders if folder.is_dir()), None)
+        if folder is None:
+            looked = ", ".join(map(str, folders))
+            how = f"Download it: `hf download {name} --local-dir {roots[-1] / name}`"
+            raise ConfigError.at(where, f"there is no model folder {looked}. {how}, or say --models FOLDER.")
+        return str(folder), layout_of(Checkpoint(folder, where))
+
+    return locate
+
+
+def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
+    """The recipe with the digests of its models, which are checked against one another.
+
+    Args:
+        recipe: Any recipe.
+        library: Where its models are opened.
+        where: Name of its file, for messages.
+
+    Raises:
+        ConfigError: If a model is not what the recipe says, or if models cannot be merged.
+    """
+    checkpoints = {name: library.open(model) for name, model in recipe.models.items()}
+    check_mergeable(checkpoints, where)
+    pinned = {
+        name: ModelRef(path=model.path, digest=digest_of(checkpoints[name])) for name, model in recipe.models.items()
+    }
+    ConfigError.raise_if_any(
+        Problem(f"{where}: models.{name}", f"{model.path} is no longer the model that the recipe names. Restore it.")
+        for name, model in recipe.models.items()
+        if model.digest not in (None, pinned[name].digest)
+    )
+    return recipe.model_copy(update={"models": pinned})

@@ -1,0 +1,38 @@
+"""The layout of a model: which tensors it has and where they stand, as readers of other recipe languages need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from evomerge.recipe.where import Role
+
+
+class Spot(NamedTuple):
+    """One tensor.
+
+    Attributes:
+        name: In the checkpoint.
+        layer: None outside the layers.
+        role: What it does.
+    """
+
+    name: str
+    layer: int | None
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One model on disk.
+
+    Attributes:
+        num_layers: As its config says.
+        spots: All tensors.
+        vocabulary: Token to id, added tokens among them; None where no `tokenizer.json` says.
+    """
+
+    num_layers: int
+    spots: tuple[Spot, ...]
+    vocabulary: Mapping[str, int] | None = None

@@ -1,0 +1,89 @@
+"""Spelling: which method of mergekit, with which parameters, does what a pipe of stages does."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import pydantic
+
+from evomerge.documents import Tree
+from evomerge.recipe.canonical import canonical_pipe
+from evomerge.recipe.mergekit.methods import METHODS, Method
+from evomerge.recipe.parts import Parts
+from evomerge.recipe.presets import PRESETS
+from evomerge.recipe.recipe import Blend
+from evomerge.recipe.stages import Scale, StageValue
+
+Values: TypeAlias = dict[str, Tree]
+"""Fields of a preset and their values."""
+
+
+_FIELDS = {"at": "t", "iterations": "max_iter", "tolerance": "tol", "strength": "r", "limit": "alpha"}
+"""Fields of stages that presets call otherwise."""
+
+
+def common_method(pipes: Sequence[tuple[StageValue, ...]], blend: Blend) -> tuple[str, list[Values]] | None:
+    """The first method that can spell all pipes, and the values for each; None where there is none.
+
+    Args:
+        pipes: Canonical pipes.
+        blend: The blend that they act in.
+    """
+    for name, method in METHODS.items():
+        if _suits(method, blend):
+            spelt = [_spell(pipe, method, blend) for pipe in pipes]
+            found = [values for values in spelt if values is not None]
+            if len(found) == len(spelt):
+                return name, found
+    return None
+
+
+def _suits(method: Method, blend: Blend) -> bool:
+    fewest, most = method.num_others
+    count = len(blend.experts) - (method.base == "first")
+    is_origin = blend.origin is not None and blend.origin not in blend.experts
+    bases = {
+        "origin": is_origin,
+        "optional origin": is_origin or blend.origin is None,
+        "first": blend.origin in (None, blend.experts[0]),
+        "input": blend.origin is None,
+    }
+    return bases[method.base] and fewest <= count and (most is None or count <= most) and method.preset in PRESETS
+
+
+def _spell(pipe: tuple[StageValue, ...], method: Method, blend: Blend) -> Values | None:
+    """Values under which the method's preset has this canonical pipe."""
+    preset, num_experts, has_origin = PRESETS[method.preset], len(blend.experts), blend.origin is not None
+    fields = {parameter.field for parameter in method.parameters.values()}
+    flags = [parameter.field for parameter in method.parameters.values() if parameter.kind == "flag"]
+    for guess in _guesses(pipe, num_experts, flags):
+        values = {name: value for name, value in guess.items() if name in fields}
+        try:
+            expanded = preset.model_validate({"use": method.preset, **values}).pipe(num_experts)
+        except pydantic.ValidationError:
+            continue
+        if canonical_pipe(expanded, num_experts, has_origin) == pipe:
+            return values
+    return None
+
+
+def _guesses(pipe: tuple[StageValue, ...], num_experts: int, flags: Sequence[str]) -> Iterator[Values]:
+    """What the parameters may be: numbers read off the stages, flags in all ways."""
+    parts = Parts.of(pipe, num_experts)
+    numbers: Values = {}
+    for stage in (*parts.gates, parts.restore, parts.vote, parts.weigh, parts.reduce, *parts.posts):
+        if stage is not None:
+            numbers |= {_FIELDS.get(name, name): value for name, value in stage.model_dump().items()}
+    weights = numbers.get("weigh")
+    lead = parts.posts[0] if parts.posts else None
+    lone = weights[0] if isinstance(weights, tuple) and num_experts == 1 else 1.0
+    numbers |= {"density": numbers.get("density", 1.0), "select_topk": numbers.get("density", 1.0)}
+    shares = (1.0 - numbers["t"], numbers["t"]) if "t" in numbers else weights
+    for each, scale, *given in itertools.product(
+        dict.fromkeys((weights, shares)),
+        dict.fromkeys((lead.by if isinstance(lead, Scale) else 1.0, lone)),
+        *([(False, True)] * len(flags)),
+    ):
+        yield numbers | {"weights": each, "scale": scale} | dict(zip(flags, given, strict=True))
