@@ -160,7 +160,7 @@ def test_other_weights_are_a_front() -> None:
         ({"merge_method": "slerp", "filters": ["mlp"]}, "genome.filters: mergekit-evolve takes no filters with slerp."),
         (
             TIES | {"models": ["foreign", "org/ja"], "tokenizer_source": "union"},
-            'genome.tokenizer_source: "union" brings',
+            'genome.tokenizer_source: "union" takes',
         ),
     ],
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from evomerge.recipe.where import Role
+
+_NUMBER = re.compile(r".*?\.\d+\.")
 
 
 class Spot(NamedTuple):
@@ -22,6 +25,12 @@ class Spot(NamedTuple):
     layer: int | None
     role: Role
 
+    @property
+    def halves(self) -> tuple[str, str]:
+        """The name up to the number of the layer, and what follows it; all of it outside the layers."""
+        found = None if self.layer is None else _NUMBER.match(self.name)
+        return (found.group(), self.name[found.end() :]) if found else ("", self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -30,7 +39,7 @@ class Layout:
     Attributes:
         num_layers: As its config says.
         spots: All tensors.
-        vocabulary: Token to id, added tokens among them; None where no `tokenizer.json` says.
+        vocabulary: Token to id, added tokens among them; None where no file says.
     """
 
     num_layers: int

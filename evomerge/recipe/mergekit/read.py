@@ -150,8 +150,8 @@ def tokenizer_donor(
 ) -> str | None:
     """The model whose tokenizer the result takes; None for that of the model which gives the config.
 
-    Where all vocabularies are the same, bringing them together changes nothing. Where they differ, rows of embeddings
-    would have to move, which is added to `faults`.
+    Where every model has all tokens of the result at the same places, bringing vocabularies together changes nothing.
+    Elsewhere rows of embeddings would have to move, which is added to `faults`.
 
     Args:
         source: `base`, `union` or a model; None where the file does not say.
@@ -163,14 +163,15 @@ def tokenizer_donor(
     if source is None:
         return None
     known = {model: layout.vocabulary for model, layout in layouts.items() if layout.vocabulary is not None}
-    first = next(iter(known), "")
-    differing = [model for model in known if known[model] != known[first]]
-    if differing:
-        what = f'"{source}" brings vocabularies together, and {differing[0]} has another one than {first}.'
-        faults.add(place, f"{what} Rows of embeddings are not moved here; use models that share a vocabulary.")
+    donor = base if source in ("base", "union") else source
+    wanted = [vocabulary for model, vocabulary in known.items() if source == "union" or model == donor]
+    for model, vocabulary in known.items():
+        if not all(needed.items() <= vocabulary.items() for needed in wanted):
+            what = f'"{source}" takes tokens that {model} lacks or has at other places.'
+            faults.add(place, f"{what} Rows of embeddings are not moved here; use models that share a vocabulary.")
     if source == "base" and base is None:
         faults.add(place, '"base" needs a base_model. Name the model whose tokenizer you want.')
-    return base if source in ("base", "union") else source
+    return donor
 
 
 def _blends(

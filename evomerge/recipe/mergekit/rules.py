@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pydantic
 
 from evomerge.documents import Tree, shown
-from evomerge.recipe.canonical import SIGNIFICANT_DIGITS
+from evomerge.recipe.canonical import SIGNIFICANT_DIGITS, canonical_pipe
 from evomerge.recipe.mergekit.cuts import Cut
 from evomerge.recipe.mergekit.faults import Faults
 from evomerge.recipe.mergekit.layout import Spot
@@ -75,6 +75,7 @@ class Resolver:
         self._faults = faults
         self._checked: set[str] = set()
         self._missed: set[tuple[Place, str]] = set()
+        self._spellings: dict[Hashable, dict[str, Tree]] = {}
 
     def experts(self, cut: Cut) -> tuple[str, ...]:
         """The models whose parameters count, in a blend's order."""
@@ -110,7 +111,18 @@ class Resolver:
                 if (place, name) not in self._missed:
                     self._missed.add((place, name))
                     self._faults.add(place, f'"{name}" has no value for {tensor}. {_ADVICE}')
-        return None if missing else tree
+        return None if missing else self._first_spelling(tree, cut)
+
+    def _first_spelling(self, tree: dict[str, Tree], cut: Cut) -> dict[str, Tree]:
+        """Of rules that do the same to this cut's tensors, the one seen first, so that they are one rule."""
+        try:
+            preset = PRESETS[self._method.preset].model_validate(tree)
+        except pydantic.ValidationError:
+            return tree  # its faults are told elsewhere
+        has_origin = cut.base is not None and self._method.base in ("origin", "optional origin")
+        num_experts = len(self.experts(cut))
+        pipe = canonical_pipe(preset.pipe(num_experts), num_experts, has_origin)
+        return self._spellings.setdefault((num_experts, has_origin, pipe), tree)
 
     def _value(self, parameter: Parameter, found: Sequence[Found | None]) -> Tree:
         """What the preset's field takes: one value where all are the same, but for weights."""

@@ -11,7 +11,7 @@ import yaml
 from evomerge.documents import Tree
 from evomerge.errors import ConfigError
 from evomerge.recipe.mergekit.layout import Layout, Spot
-from evomerge.recipe.mergekit.methods import METHODS
+from evomerge.recipe.mergekit.methods import METHODS, Parameter
 from evomerge.recipe.mergekit.spelling import Values, common_method
 from evomerge.recipe.presets import PRESETS
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
@@ -58,24 +58,21 @@ def write_mergekit(recipe: Recipe, layout: Layout, where: str) -> str:
 
 def _tree(recipe: Recipe, blend: Blend, name: str, values: Sequence[Values], choices: Sequence[_Choice]) -> Tree:
     method = METHODS[name]
-    defaults = {field: info.default for field, info in PRESETS[method.preset].model_fields.items()}
     base = blend.experts[0] if method.base == "first" else blend.origin
 
     def path(model: str) -> str:
         return recipe.models[model].path
 
     def own(index: int) -> dict[str, Tree]:
-        each = {key: parameter.field for key, parameter in method.each.items()}
         of_one = [{field: _of_expert(value, index) for field, value in rule.items()} for rule in values]
-        return _parameters(each, of_one, choices, defaults)
+        return _parameters(method.each, method.preset, of_one, choices)
 
     models = [{"model": path(expert), "parameters": own(index)} for index, expert in enumerate(blend.experts)]
-    shared = _parameters({key: p.field for key, p in method.shared.items()}, values, choices, defaults)
     tree: dict[str, Tree] = {
         "merge_method": name,
         "base_model": path(base) if base else None,
         "models": [{key: part for key, part in model.items() if part} for model in models],
-        "parameters": shared,
+        "parameters": _parameters(method.shared, method.preset, values, choices),
         "dtype": recipe.dtype and "float32",
         "out_dtype": recipe.dtype,
         "tokenizer_source": path(recipe.tokenizer.source) if recipe.tokenizer else None,
@@ -88,19 +85,20 @@ def _of_expert(value: Tree, index: int) -> Tree:
 
 
 def _parameters(
-    fields: Mapping[str, str], values: Sequence[Values], choices: Sequence[_Choice], defaults: Values
+    parameters: Mapping[str, Parameter], preset: str, values: Sequence[Values], choices: Sequence[_Choice]
 ) -> dict[str, Tree]:
-    """Settings by mergekit's names: a number, a gradient with a point per layer, or these with filters."""
+    """Settings by mergekit's names, without those that are mergekit's own."""
     settings: dict[str, Tree] = {}
-    for name, field in fields.items():
-        if any(rule.get(field, defaults[field]) != defaults[field] for rule in values):
-            settings[name] = _setting(
-                [(choice.filter, [values[i].get(field, defaults[field]) for i in choice.rules]) for choice in choices]
-            )
+    for name, parameter in parameters.items():
+        default = PRESETS[preset].model_fields[parameter.field].default
+        each = [rule.get(parameter.field, default) for rule in values]
+        if parameter.is_required or any(value != default for value in each):
+            settings[name] = _setting([(choice.filter, [each[rule] for rule in choice.rules]) for choice in choices])
     return settings
 
 
 def _setting(points: Sequence[tuple[str | None, list[Any]]]) -> Tree:
+    """A number, a gradient with a point per layer, or these with filters."""
     plain = [(text, values[0] if len(set(values)) == 1 else values) for text, values in points]
     while len(plain) > 1 and plain[-2][1] == plain[-1][1]:
         del plain[-2]
@@ -119,7 +117,7 @@ def _choices(rules: Sequence[PipeRule], layout: Layout, where: str) -> list[_Cho
     inside: dict[str, list[int]] = {}
     for spot, rule in found.items():
         if spot.layer is not None:
-            inside.setdefault(_within_layer(spot), [-1] * layout.num_layers)[spot.layer] = rule
+            inside.setdefault(spot.halves[1], [-1] * layout.num_layers)[spot.layer] = rule
     vectors = {suffix: tuple(vector) for suffix, vector in inside.items()}
     if ragged := [suffix for suffix, vector in vectors.items() if -1 in vector]:
         raise ConfigError.at(where, f"not all layers have a tensor {ragged[0]}, so that no gradient runs over it.")
@@ -150,15 +148,9 @@ def _rule_of(spot: Spot, rules: Sequence[PipeRule], where: str) -> int:
     raise ConfigError.at(where, f"no rule is for {spot.name}, but mergekit merges all tensors. Add a rule at the end.")
 
 
-def _within_layer(spot: Spot) -> str:
-    """A tensor's name behind the number of its layer: `mlp.up_proj.weight`."""
-    _, _, suffix = spot.name.partition(f".{spot.layer}.")
-    return suffix
-
-
 def _default(found: Mapping[Spot, int], vectors: Mapping[str, _Vector], rules: Sequence[PipeRule]) -> _Vector:
     """The rules of most of the tensors that no rule names, in any layer; of most tensors where all are named."""
-    named = {_within_layer(spot) for spot, rule in found.items() if getattr(rules[rule].where, "names", None)}
+    named = {spot.halves[1] for spot, rule in found.items() if getattr(rules[rule].where, "names", None)}
     every = [vector for suffix, vector in vectors.items() if suffix not in named] or list(vectors.values())
     return max(dict.fromkeys(every), key=every.count)
 

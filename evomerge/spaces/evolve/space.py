@@ -122,5 +122,5 @@ def _family(spot: Spot, text: str | None) -> str:
     """A pattern for the tensors of one layer that contain a text, or the name of a tensor outside the layers."""
     if spot.layer is None:
         return spot.name
-    before, _, suffix = spot.name.partition(f".{spot.layer}.")
-    return f"{before}.{spot.layer}.*" + (f"{text}*" if text and text in suffix else "")
+    before, after = spot.halves
+    return f"{before}*" + (f"{text}*" if text and text in after else "")

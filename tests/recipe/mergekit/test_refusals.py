@@ -137,12 +137,18 @@ def test_a_refusal_names_its_key(read: Read, layout_of: Callable[..., Layout], t
     assert message in complaint(read, text, flat=layout_of(2))
 
 
-def test_vocabularies_that_differ(read: Read, layout_of: Callable[..., Layout]) -> None:
-    text = LINEAR + MODELS + "tokenizer: {source: union}\n"
-    odd = {"a": layout_of(4, {"x": 0}), "b": layout_of(4, {"x": 0, "y": 1})}
-    assert 'm.yaml: tokenizer.source: "union" brings vocabularies together, and b has another one than a.' in complaint(
-        read, text, **odd
-    )
+@pytest.mark.parametrize(("source", "lacking"), [("union", "a"), ("b", "a"), ("base", "a")])
+def test_vocabularies_that_differ(read: Read, layout_of: Callable[..., Layout], source: str, lacking: str) -> None:
+    text = TIES + MODELS + f"tokenizer: {{source: {source}}}\n"
+    whole = layout_of(4, {"x": 0, "y": 1})
+    message = complaint(read, text, a=layout_of(4, {"x": 0}), b=whole, base=whole)
+    assert f'm.yaml: tokenizer.source: "{source}" takes tokens that {lacking} lacks or has at other places.' in message
+
+
+def test_a_vocabulary_that_all_others_contain(read: Read, layout_of: Callable[..., Layout]) -> None:
+    whole = layout_of(4, {"x": 0, "y": 1})
+    reading = read(TIES + MODELS + "tokenizer_source: a\n", a=layout_of(4, {"x": 0}), b=whole, base=whole)
+    assert reading.recipe.tokenizer_donor == "a"
 
 
 def test_all_problems_are_told_at_once(read: Read) -> None:

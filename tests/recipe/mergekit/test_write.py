@@ -65,25 +65,9 @@ def written(recipe: Recipe, layout: Layout) -> dict[str, Tree]:
     return yaml.safe_load(text)  # type: ignore[no-any-return]
 
 
-@settings(max_examples=40)
-@given(document=documents())
-def test_what_is_written_does_the_same_to_every_tensor(
-    document: dict[str, Tree], read: Read, layout_of: LayoutOf
-) -> None:
-    recipe = read(document).recipe
-    again = read(written(recipe, layout_of(4))).recipe
-    for spot in layout_of(4).spots:
-        assert pipe_at(again, spot) == pipe_at(recipe, spot)
-
-
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(document=documents())
 def test_what_is_written_is_read_to_the_same_recipe(document: dict[str, Tree], read: Read, layout_of: LayoutOf) -> None:
-    """Where equal rules are spelt alike; means of other weights in the same proportions are not."""
-    document["parameters"]["normalize"] = False
-    if document["merge_method"] == "nuslerp":
-        document["merge_method"] = "slerp"
-        document["models"] = document["models"][:1]
     recipe = read(document).recipe
     assert read(written(recipe, layout_of(4))).recipe.digest == recipe.digest
 
