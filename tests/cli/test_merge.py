@@ -151,3 +151,15 @@ def test_an_evolve_file_becomes_a_search(desk: Path, zoo: Path, capsys: pytest.C
     assert main([*argv, f"+{options[0]}"]) == 0
     assert main(["convert", "old.yaml", "--models", str(zoo)]) == 2
     assert "search_spaces/old.yaml: exists already" in capsys.readouterr().err
+
+
+def test_files_for_mergekit_are_validated(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree = {"merge_method": "linear", "models": [{"model": "math"}, {"model": "ja"}]}
+    write(tree | {"parameters": {"weight": 1}}, "good.yaml")
+    write(tree | {"parameters": {"wieght": 1}}, "bad.yaml")
+    write({"genome": {"models": ["math", "ja"], "merge_method": "linear"}, "tasks": ["x"]}, "old.yaml")
+    assert main(["validate", "good.yaml", "bad.yaml", "old.yaml"]) == 2
+    told = capsys.readouterr()
+    assert "good.yaml: a sound mergekit recipe" in told.out
+    assert "old.yaml: a sound mergekit-evolve file" in told.out
+    assert 'bad.yaml: parameters.wieght: "wieght" is no parameter of linear. Did you mean "weight"?' in told.err

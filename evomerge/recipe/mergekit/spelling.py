@@ -58,8 +58,12 @@ def _spell(pipe: tuple[StageValue, ...], method: Method, blend: Blend) -> Values
     preset, num_experts, has_origin = PRESETS[method.preset], len(blend.experts), blend.origin is not None
     fields = {parameter.field for parameter in method.parameters.values()}
     flags = [parameter.field for parameter in method.parameters.values() if parameter.kind == "flag"]
+    tried: list[Values] = []
     for guess in _guesses(pipe, num_experts, flags):
         values = {name: value for name, value in guess.items() if name in fields}
+        if values in tried:
+            continue
+        tried.append(values)
         try:
             expanded = preset.model_validate({"use": method.preset, **values}).pipe(num_experts)
         except pydantic.ValidationError:
@@ -80,10 +84,8 @@ def _guesses(pipe: tuple[StageValue, ...], num_experts: int, flags: Sequence[str
     lead = parts.posts[0] if parts.posts else None
     lone = weights[0] if isinstance(weights, tuple) and num_experts == 1 else 1.0
     numbers |= {"density": numbers.get("density", 1.0), "select_topk": numbers.get("density", 1.0)}
-    shares = (1.0 - numbers["t"], numbers["t"]) if "t" in numbers else weights
-    for each, scale, *given in itertools.product(
-        dict.fromkeys((weights, shares)),
-        dict.fromkeys((lead.by if isinstance(lead, Scale) else 1.0, lone)),
-        *([(False, True)] * len(flags)),
-    ):
-        yield numbers | {"weights": each, "scale": scale} | dict(zip(flags, given, strict=True))
+    scales = dict.fromkeys((lead.by if isinstance(lead, Scale) else 1.0, lone))
+    ends = (numbers["t"],) if "t" in numbers else (0.0, 1.0)  # where one model is left, no sphere is
+    for t, scale, *given in itertools.product(ends, scales, *([(False, True)] * len(flags))):
+        for each in dict.fromkeys((weights, (1.0 - t, t))):
+            yield numbers | {"t": t, "weights": each, "scale": scale} | dict(zip(flags, given, strict=True))

@@ -108,6 +108,13 @@ def test_stages_by_hand_are_recognised(layout_of: LayoutOf) -> None:
     }
 
 
+def test_the_papers_dare_is_mergekits_without_rescaling(layout_of: LayoutOf) -> None:
+    text = write_mergekit(recipe_of({"rules": [{"use": "dare_linear", "density": 0.25}]}), layout_of(4), "r.yaml")
+    tree = yaml.safe_load(text)
+    assert tree["models"][0]["parameters"] == {"weight": 2.0, "density": 0.25}  # 0.5 / 0.25
+    assert tree["parameters"] == {"rescale": False}
+
+
 def test_roles_become_filters(read: Read, layout_of: LayoutOf) -> None:
     rules = [
         {"where": {"roles": ["attention"], "layers": [1, 3]}, "use": "task_arithmetic", "weights": [0.1, 0.2]},
@@ -133,7 +140,7 @@ def test_the_draw_is_said_to_be_another(layout_of: LayoutOf) -> None:
     ("blend", "message"),
     [
         (
-            {"rules": [{"use": "dare_linear", "density": 0.5}]},
+            {"pipe": [{"vote": "sign", "tally": "plain"}, {"weigh": [0.3, 0.4]}]},
             "r.yaml: blends.mix: no one method of mergekit does what",
         ),
         (
