@@ -155,6 +155,12 @@ class MergekitDocument(_Inputs):
         """`base`, `union` or a model."""
         return self.tokenizer.source if self.tokenizer else self.tokenizer_source
 
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """All filters of the file."""
+        settings = [conditions for _, section in self.sections() for conditions in section.parameters.values()]
+        return tuple(dict.fromkeys(c.filter for conditions in settings for c in conditions if c.filter))
+
     def sections(self) -> Iterator[tuple[Place, Section]]:
         """Every part of the file that may set parameters, with its place."""
         yield (), self

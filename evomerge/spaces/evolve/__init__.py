@@ -9,10 +9,9 @@ from typing import Any
 import yaml
 
 from evomerge.documents import Tree, parse
-from evomerge.errors import ConfigError
 from evomerge.recipe.mergekit.faults import Faults
 from evomerge.recipe.mergekit.layout import Layout
-from evomerge.recipe.mergekit.read import Locate, tokenizer_donor
+from evomerge.recipe.mergekit.models import Locate, locate_all, tokenizer_donor
 from evomerge.spaces.evolve.document import EvolveDocument
 from evomerge.spaces.evolve.fitness import fitness_note, fitness_tree
 from evomerge.spaces.evolve.space import space_note, space_tree
@@ -46,13 +45,7 @@ def convert_evolve(tree: Tree, where: str, locate: Locate) -> Conversion:
     """
     document = parse(EvolveDocument, tree, where)
     faults = Faults(where)
-    models: dict[str, tuple[str, Layout]] = {}
-    for model, place in document.genome.named():
-        if model not in models:
-            try:
-                models[model] = locate(model, faults.at(place))
-            except ConfigError as error:
-                faults.include(error)
+    models = locate_all(document.genome.places, locate, faults)
     layouts = {model: layout for model, (_, layout) in models.items()}
     _check(document, layouts, faults)
     genome, place = document.genome, ("genome", "tokenizer_source")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 import pydantic
@@ -37,14 +36,15 @@ class GenomeSection(Value):
         usual = self.merge_method in ("linear", "ties", "dare_ties")
         return usual if self.normalize is None else self.normalize
 
-    def named(self) -> Iterator[tuple[str, Place]]:
+    @property
+    def places(self) -> dict[str, Place]:
         """Every model and where it stands, the base first."""
-        if self.base_model:
-            yield self.base_model, ("genome", "base_model")
+        places: dict[str, Place] = {self.base_model: ("genome", "base_model")} if self.base_model else {}
         for index, model in enumerate(self.models):
-            yield model, ("genome", "models", index)
+            places.setdefault(model, ("genome", "models", index))
         if self.tokenizer_source not in (None, "base", "union"):
-            yield str(self.tokenizer_source), ("genome", "tokenizer_source")
+            places.setdefault(str(self.tokenizer_source), ("genome", "tokenizer_source"))
+        return places
 
 
 class TaskSection(Value):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evomerge.documents import Tree
-from evomerge.recipe.mergekit.read import short_names
+from evomerge.recipe.mergekit.models import short_names
 from evomerge.spaces.evolve.document import EvolveDocument
 
 

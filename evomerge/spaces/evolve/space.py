@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from glob import escape
 
 from evomerge.documents import Tree
 from evomerge.recipe.mergekit.layout import Layout, Spot
-from evomerge.recipe.mergekit.read import short_names
+from evomerge.recipe.mergekit.models import short_names
 from evomerge.recipe.presets import PRESETS
 from evomerge.recipe.stages import stage_tree
 from evomerge.spaces.evolve.document import EvolveDocument, GenomeSection
@@ -89,29 +90,27 @@ def _pipe(genome: GenomeSection) -> list[dict[str, Tree]]:
 
 
 def _groups(genome: GenomeSection, layouts: Mapping[str, Layout]) -> Iterator[dict[str, Tree]]:
-    """Where each set of genes acts: per band of layers and, within it, per filter.
+    """Where each set of genes acts: per band of layers and, within it, per filter that some tensor meets.
 
     mergekit-evolve's first band takes the embeddings along, its last one the final norm and the head.
     """
     layout = layouts[genome.models[0]]
     size = genome.layer_granularity if genome.layer_granularity > 0 else layout.num_layers
-    bands = [(first, first + size - 1) for first in range(0, layout.num_layers, size)]
+    last = layout.num_layers // size - 1
     filters = [*(genome.filters or ()), None]
-    for first, last in bands[1:-1]:
+    bands: dict[int, dict[str | None, list[Spot]]] = {band: {} for band in (*range(1, last), 0, last)}
+    for spot in layout.spots:
+        outside = 0 if spot.role == "embedding" else last
+        band = outside if spot.layer is None else spot.layer // size
+        bands[band].setdefault(_first_of(filters, spot.name), []).append(spot)
+    for band, groups in bands.items():
         for text in filters:
-            yield {"layers": [first, last]} | ({"names": [f"*{text}*"]} if text else {})
-    if len(bands) > 1:
-        front = [s for s in layout.spots if _is_within(s, bands[0]) or (s.layer is None and s.role == "embedding")]
-        for text in filters:
-            meant = [spot for spot in front if _first_of(filters, spot.name) == text]
-            if meant:
-                yield {"names": sorted({_family(spot, text) for spot in meant})}
-    for text in filters:
-        yield {"names": [f"*{text}*"]} if text else {}
-
-
-def _is_within(spot: Spot, band: tuple[int, int]) -> bool:
-    return spot.layer is not None and band[0] <= spot.layer <= band[1]
+            names = [f"*{escape(text)}*"] if text else []
+            if text in groups and band == 0 < last:
+                yield {"names": sorted({_family(spot, text) for spot in groups[text]})}
+            elif text in groups:
+                layers = {"layers": [band * size, (band + 1) * size - 1]} if band < last else {}
+                yield layers | ({"names": names} if names else {})
 
 
 def _first_of(filters: Sequence[str | None], name: str) -> str | None:
@@ -123,4 +122,4 @@ def _family(spot: Spot, text: str | None) -> str:
     if spot.layer is None:
         return spot.name
     before, after = spot.halves
-    return f"{before}*" + (f"{text}*" if text and text in after else "")
+    return f"{before}*" + (f"{escape(text)}*" if text and text in after else "")

@@ -90,7 +90,7 @@ def rule_of(recipe: Recipe, spot: Spot) -> PresetValue:
     return rule
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(document=documents())
 def test_every_tensor_gets_what_mergekit_gives_it(
     document: dict[str, Tree], read: Read, layout_of: Callable[[int], Layout]
@@ -220,6 +220,11 @@ class TestModels:
         blend = read(tree | {"models": [{"model": model} for model in models]}).recipe.blends["merged"]
         assert (blend.origin, blend.experts) == (origin, experts)
 
+    def test_a_base_beside_slices_of_whole_models_gives_nothing(self, read: Read) -> None:
+        cut = {"sources": [{"model": name, "layer_range": [0, 4]} for name in ("a", "b")]}
+        tree = {"merge_method": "linear", "base_model": "base", "slices": [cut], "parameters": {"weight": 1}}
+        assert read(tree).recipe.blends["merged"].experts == ("a", "b")
+
     def test_names_are_the_last_parts_of_paths(self, read: Read) -> None:
         models = [{"model": name} for name in ("org/math", "other/math", "./x/ja")]
         recipe = read({"merge_method": "linear", "models": models, "parameters": {"weight": 1}}).recipe
@@ -250,6 +255,15 @@ class TestModels:
         module = {"models": tree["models"], "parameters": {"weight": 2}}
         inner = {"merge_method": "linear", "modules": {"default": module}, "parameters": {"weight": 1}}
         assert read(inner).recipe.digest == read(tree | {"parameters": {"weight": 2}}).recipe.digest
+
+
+def test_what_mergekit_writes_beside_a_model_is_read(read: Read) -> None:
+    """Its mergekit_config.yml spells models and flags in full."""
+    plain = {"merge_method": "ties", "base_model": "b", "models": [{"model": "a", "parameters": {"weight": 1}}]}
+    a, b = ({"model": {"path": name, "revision": None}, "lora": None} for name in "ab")
+    full = {"merge_method": "ties", "base_model": b, "parameters": {"normalize": 1.0, "int8_mask": 0.0}}
+    full["models"] = [{"model": a, "parameters": {"weight": [{"filter": None, "value": [1.0]}]}}]
+    assert read(full).recipe.digest == read(plain).recipe.digest
 
 
 def test_dtype_and_tokenizer(read: Read, layout_of: Callable[..., Layout]) -> None:
