@@ -10,8 +10,9 @@ from evomerge.checkpoints.layout import layout_of
 from evomerge.documents import parse, read_yaml
 from evomerge.errors import ConfigError, Problem
 from evomerge.merging import Library
-from evomerge.recipe import ModelRef, Recipe
+from evomerge.recipe import Recipe
 from evomerge.recipe.mergekit import Layout, Locate, Reading, is_mergekit, read_mergekit
+from evomerge.recipe.recipe import PipeRule
 
 
 def read_recipe(path: Path, locate: Locate, seed: int | None = None) -> Reading:
@@ -53,7 +54,10 @@ def locator(roots: Sequence[Path]) -> Locate:
 
 
 def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
-    """The recipe with the digests of its models, which are checked against one another.
+    """The recipe, its models checked against it and one another.
+
+    Where gates are random, models get their digests, so that the draw depends on what they contain and not on where
+    they lie. Other models without a digest are not read for one.
 
     Args:
         recipe: Any recipe.
@@ -65,12 +69,13 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
     """
     checkpoints = {name: library.open(model) for name, model in recipe.models.items()}
     check_mergeable(checkpoints, where)
-    pinned = {
-        name: ModelRef(path=model.path, digest=digest_of(checkpoints[name])) for name, model in recipe.models.items()
-    }
+    rules = [rule for blend in recipe.canonical.blends.values() for rule in blend.rules if isinstance(rule, PipeRule)]
+    is_random = any(stage.is_stochastic for rule in rules for stage in rule.pipe)
+    digests = {name: digest_of(checkpoints[name]) for name, model in recipe.models.items() if is_random or model.digest}
     ConfigError.raise_if_any(
         Problem(f"{where}: models.{name}", f"{model.path} is no longer the model that the recipe names. Restore it.")
         for name, model in recipe.models.items()
-        if model.digest not in (None, pinned[name].digest)
+        if model.digest not in (None, digests.get(name))
     )
-    return recipe.model_copy(update={"models": pinned})
+    models = {name: model.model_copy(update={"digest": digests.get(name)}) for name, model in recipe.models.items()}
+    return recipe.model_copy(update={"models": models})

@@ -98,8 +98,12 @@ def test_the_seed_of_random_gates(bench: Path) -> None:
     write(tree | {"parameters": {"weight": 1, "density": 0.3}})
     for seed, name in (("1", "a"), ("1", "b"), ("2", "c")):
         assert main(["merge", "m.yaml", name, "--seed", seed]) == 0
-    first, again, other = ((Path(name) / "model.safetensors").read_bytes() for name in "abc")
-    assert first == again
+    Path("math").rename("elsewhere")
+    models = [{"model": "elsewhere"}]
+    write(tree | {"models": models, "parameters": {"weight": 1, "density": 0.3}})
+    assert main(["merge", "m.yaml", "d", "--seed", "1"]) == 0
+    first, again, other, moved = ((Path(name) / "model.safetensors").read_bytes() for name in "abcd")
+    assert first == again == moved  # the draw follows the content
     assert first != other
 
 
