@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument("--models", type=Path, help="where else the models of a mergekit file are looked for")
     given = arguments.parse_args(argv)
     tree = read_yaml(given.file)
-    locate = locator([Path(), *([given.models] if given.models else [])])
+    locate = locator(given.models)
     if is_evolve(tree):
         _evolve(tree, given.file, given.destination or Path(), locate)
         return 0

@@ -19,8 +19,7 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument("--models", type=Path, help="where else the models of a mergekit file are looked for")
     arguments.add_argument("--seed", type=int, help="of the random gates of a mergekit file; absent: 0")
     given = arguments.parse_args(argv)
-    roots = [Path(), *([given.models] if given.models else [])]
-    reading = read_recipe(given.recipe, locator(roots), given.seed)
+    reading = read_recipe(given.recipe, locator(given.models), given.seed)
     for remark in reading.remarks:
         print(remark, file=sys.stderr)
     library = Library()

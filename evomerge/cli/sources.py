@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
@@ -34,19 +33,20 @@ def read_recipe(path: Path, locate: Locate, seed: int | None = None) -> Reading:
     return Reading(parse(Recipe, tree, str(path)), ())
 
 
-def locator(roots: Sequence[Path]) -> Locate:
-    """Finds models by the names that mergekit files give them: folders below some roots.
+def locator(shelf: Path | None = None) -> Locate:
+    """Finds models by the names that mergekit files give them.
 
     Args:
-        roots: Looked in one after the other, for the whole name and then for its last part.
+        shelf: A folder of models, looked in for the whole name and for its last part where the working directory has
+            no folder of that name.
     """
 
     def locate(name: str, where: str) -> tuple[str, Layout]:
-        folders = [root / part for root in roots for part in dict.fromkeys((name, Path(name).name))]
+        folders = [Path(name), *([shelf / name, shelf / Path(name).name] if shelf else [])]
         folder = next((folder for folder in folders if folder.is_dir()), None)
         if folder is None:
-            looked = ", ".join(map(str, folders))
-            how = f"Download it: `hf download {name} --local-dir {roots[-1] / name}`"
+            looked = " or ".join(map(str, dict.fromkeys(folders)))
+            how = f"Download it: `hf download {name} --local-dir {folders[-1]}`"
             raise ConfigError.at(where, f"there is no model folder {looked}. {how}, or say --models FOLDER.")
         return str(folder), layout_of(Checkpoint(folder, where))
 

@@ -49,9 +49,9 @@ def _check(path: Path, zoo: str) -> str:
     if kind == "recipe/1":
         return f"recipe, {parse(Recipe, tree, str(path)).digest[:12]}"
     if is_mergekit(tree):
-        return f"mergekit recipe, {read_mergekit(tree, str(path), locator([Path()])).recipe.digest[:12]}"
+        return f"mergekit recipe, {read_mergekit(tree, str(path), locator()).recipe.digest[:12]}"
     if is_evolve(tree):
-        convert_evolve(tree, str(path), locator([Path()]))
+        convert_evolve(tree, str(path), locator())
         return "mergekit-evolve file; `evomerge convert` makes a search of it"
     what = f'"evomerge" is {kind!r}. Say what the file is: space/1, fitness/1 or recipe/1.'
     raise ConfigError.at(str(path), what)

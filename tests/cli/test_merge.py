@@ -114,11 +114,10 @@ def test_models_elsewhere_and_remarks(bench: Path, zoo: Path, capsys: pytest.Cap
     write({"merge_method": "linear", "models": models, "parameters": {"weight": 1}})
     assert main(["merge", "m.yaml", "out"]) == 2
     message = capsys.readouterr().err
-    assert (
-        "m.yaml: models[0].model: there is no model folder org/math, math. Download it: `hf download org/math"
-        in message
-    )
+    assert "m.yaml: models[0].model: there is no model folder org/math. Download it: `hf download org/math" in message
     assert "m.yaml: models[1].model: there is no model folder org/ja" in message
+    Path("math").mkdir()  # another model's folder, not the one that is asked for
+    assert main(["merge", "m.yaml", "out"]) == 2
     assert not Path("out").exists()
     assert main(["merge", "m.yaml", "out", "--models", str(zoo)]) == 0
     assert "m.yaml: models[0].parameters.normalize: has no effect on one model" in capsys.readouterr().err

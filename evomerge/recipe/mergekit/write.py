@@ -114,13 +114,7 @@ def _choices(rules: Sequence[PipeRule], layout: Layout, where: str) -> list[_Cho
     another one get a filter of their own.
     """
     found = {spot: _rule_of(spot, rules, where) for spot in layout.spots}
-    inside: dict[str, list[int]] = {}
-    for spot, rule in found.items():
-        if spot.layer is not None:
-            inside.setdefault(spot.halves[1], [-1] * layout.num_layers)[spot.layer] = rule
-    vectors = {suffix: tuple(vector) for suffix, vector in inside.items()}
-    if ragged := [suffix for suffix, vector in vectors.items() if -1 in vector]:
-        raise ConfigError.at(where, f"not all layers have a tensor {ragged[0]}, so that no gradient runs over it.")
+    vectors = _vectors(found)
     rest = _default(found, vectors, rules)
     choices = [*_by_filter(vectors, rest, _wished(rules)), _Choice(None, rest)]
     outside = {spot.name: rule for spot, rule in found.items() if spot.layer is None}
@@ -128,6 +122,19 @@ def _choices(rules: Sequence[PipeRule], layout: Layout, where: str) -> list[_Cho
     choices = [*(_Choice(name, (rule,) * layout.num_layers) for name, rule in strays.items()), *choices]
     _check(choices, found, where)
     return choices
+
+
+def _vectors(found: Mapping[Spot, int]) -> dict[str, _Vector]:
+    """The rules over the layers of every kind of tensor; where a layer has none, those of the layer's first tensor."""
+    first: dict[int, int] = {}
+    for spot, rule in found.items():
+        if spot.layer is not None:
+            first.setdefault(spot.layer, rule)
+    inside: dict[str, dict[int, int]] = {}
+    for spot, rule in found.items():
+        if spot.layer is not None:
+            inside.setdefault(spot.halves[1], {})[spot.layer] = rule
+    return {suffix: tuple((first | known)[layer] for layer in sorted(first)) for suffix, known in inside.items()}
 
 
 def _chosen(choices: Sequence[_Choice], name: str) -> _Choice:

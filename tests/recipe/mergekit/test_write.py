@@ -131,6 +131,19 @@ def test_roles_become_filters(read: Read, layout_of: LayoutOf) -> None:
         assert pipe_at(again, spot) == rule.pipe  # type: ignore[union-attr]
 
 
+def test_layers_of_other_kinds(read: Read, layout_of: LayoutOf) -> None:
+    """As where dense layers and layers of experts alternate."""
+    layout = layout_of(4)
+    mixed = Layout(4, tuple(spot for spot in layout.spots if not (spot.layer in (1, 3) and spot.role == "mlp")))
+    rules = [
+        {"where": {"roles": ["mlp"], "layers": [2, 3]}, "use": "task_arithmetic", "weights": [0.1, 0.2]},
+        {"use": "task_arithmetic", "weights": [0.7, 0.2]},
+    ]
+    again = read(write_mergekit(recipe_of({"rules": rules}), mixed, "r.yaml"), math=mixed, ja=mixed, base=mixed).recipe
+    odd = [spot for spot in mixed.spots if pipe_at(again, spot)[0].weigh == (0.1, 0.2)]
+    assert odd == [spot for spot in mixed.spots if spot.layer == 2 and spot.role == "mlp"]
+
+
 def test_the_draw_is_said_to_be_another(layout_of: LayoutOf) -> None:
     text = write_mergekit(recipe_of({"rules": [{"use": "dare_ties@mergekit", "density": 0.5}]}), layout_of(4), "r.yaml")
     assert "# mergekit draws other random numbers" in text
