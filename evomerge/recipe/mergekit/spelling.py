@@ -24,20 +24,28 @@ _FIELDS = {"at": "t", "iterations": "max_iter", "tolerance": "tol", "strength": 
 """Fields of stages that presets call otherwise."""
 
 
-def common_method(pipes: Sequence[tuple[StageValue, ...]], blend: Blend) -> tuple[str, list[Values]] | None:
+def common_method(
+    works: Sequence[tuple[Sequence[tuple[StageValue, ...]], Blend]],
+) -> tuple[str, list[list[Values]]] | None:
     """The first method that can spell all pipes, and the values for each; None where there is none.
 
     Args:
-        pipes: Canonical pipes.
-        blend: The blend that they act in.
+        works: Canonical pipes and the blend that they act in.
     """
     for name, method in METHODS.items():
-        if _suits(method, blend):
-            spelt = [_spell(pipe, method, blend) for pipe in pipes]
-            found = [values for values in spelt if values is not None]
-            if len(found) == len(spelt):
-                return name, found
+        spelt = [_spell_all(pipes, method, blend) for pipes, blend in works]
+        found = [values for values in spelt if values is not None]
+        if len(found) == len(spelt):
+            return name, found
     return None
+
+
+def _spell_all(pipes: Sequence[tuple[StageValue, ...]], method: Method, blend: Blend) -> list[Values] | None:
+    if not _suits(method, blend):
+        return None
+    spelt = [_spell(pipe, method, blend) for pipe in pipes]
+    found = [values for values in spelt if values is not None]
+    return found if len(found) == len(spelt) else None
 
 
 def _suits(method: Method, blend: Blend) -> bool:

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
 from evomerge.documents import Tree
 from evomerge.errors import ConfigError
-from evomerge.recipe.mergekit.layout import Layout, Spot
-from evomerge.recipe.mergekit.methods import METHODS, Parameter
+from evomerge.recipe.mergekit.choices import Choice, choices_of
+from evomerge.recipe.mergekit.layout import Layout
+from evomerge.recipe.mergekit.methods import METHODS, Method, Parameter
+from evomerge.recipe.mergekit.shares import Share, shares_of
 from evomerge.recipe.mergekit.spelling import Values, common_method
 from evomerge.recipe.presets import PRESETS
-from evomerge.recipe.recipe import Blend, PipeRule, Recipe
-
-_Vector: TypeAlias = tuple[int, ...]
-"""Index of the rule that acts in each layer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Which rules act on the tensors whose names contain a text; None for all that is left."""
-
-    filter: str | None
-    rules: _Vector
+from evomerge.recipe.recipe import Blend, Recipe
 
 
 def write_mergekit(recipe: Recipe, layout: Layout, where: str) -> str:
@@ -39,45 +29,77 @@ def write_mergekit(recipe: Recipe, layout: Layout, where: str) -> str:
     Raises:
         ConfigError: If mergekit cannot do the same.
     """
-    canonical = recipe.canonical
-    if len(canonical.blends) > 1:
-        raise ConfigError.at(f"{where}: blends", "a mergekit file holds one merge. Export the inner blends first.")
-    (blend,) = canonical.blends.values()
-    rules = [rule for rule in blend.rules if isinstance(rule, PipeRule)]
-    spelt = common_method([rule.pipe for rule in rules], blend)
+    shares = shares_of(recipe.canonical, layout, where)
+    spelt = common_method([([rule.pipe for rule in share.rules], share.blend) for share in shares])
     if spelt is None:
         what = "no one method of mergekit does what all of these rules do"
         raise ConfigError.at(f"{where}: blends.{recipe.result}", f"{what}. mergekit has one method per file.")
-    choices = _choices(rules, layout, f"{where}: blends.{recipe.result}.rules")
-    tree = _tree(recipe, blend, *spelt, choices)
+    name, values = spelt
+    method = METHODS[name]
+    parts = [_part(recipe, share, method, each, where) for share, each in zip(shares, values, strict=True)]
     note = f"# Recipe {recipe.digest[:12]} of evomerge.\n"
-    if any(stage.is_stochastic for rule in rules for stage in rule.pipe):
+    if any(stage.is_stochastic for share in shares for rule in share.rules for stage in rule.pipe):
         note += "# mergekit draws other random numbers, so that this is the same method with another draw.\n"
+    tree = _whole(recipe, name, parts[0]) if len(parts) == 1 else _sliced(recipe, name, shares, parts, where)
     return note + yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
-def _tree(recipe: Recipe, blend: Blend, name: str, values: Sequence[Values], choices: Sequence[_Choice]) -> Tree:
-    method = METHODS[name]
-    base = blend.experts[0] if method.base == "first" else blend.origin
-
-    def path(model: str) -> str:
-        return recipe.models[model].path
+def _part(recipe: Recipe, share: Share, method: Method, values: Sequence[Values], where: str) -> dict[str, Tree]:
+    """Base, models with their own parameters, and the parameters that they share."""
+    blend = share.blend
+    choices = choices_of(share.rules, share.spots, f"{where}: blends.{share.name}.rules")
 
     def own(index: int) -> dict[str, Tree]:
         of_one = [{field: _of_expert(value, index) for field, value in rule.items()} for rule in values]
         return _parameters(method.each, method.preset, of_one, choices)
 
-    models = [{"model": path(expert), "parameters": own(index)} for index, expert in enumerate(blend.experts)]
-    tree: dict[str, Tree] = {
-        "merge_method": name,
-        "base_model": path(base) if base else None,
-        "models": [{key: part for key, part in model.items() if part} for model in models],
+    base = _base(blend, method)
+    models = [
+        {"model": recipe.models[expert].path} | _given(parameters=own(index))
+        for index, expert in enumerate(blend.experts)
+    ]
+    return {
+        "base_model": recipe.models[base].path if base else None,
+        "models": models,
         "parameters": _parameters(method.shared, method.preset, values, choices),
-        "dtype": recipe.dtype and "float32",
-        "out_dtype": recipe.dtype,
-        "tokenizer_source": path(recipe.tokenizer.source) if recipe.tokenizer else None,
     }
-    return {key: part for key, part in tree.items() if part}
+
+
+def _base(blend: Blend, method: Method) -> str | None:
+    return blend.experts[0] if method.base == "first" else blend.origin
+
+
+def _whole(recipe: Recipe, name: str, part: dict[str, Tree]) -> dict[str, Tree]:
+    return {"merge_method": name} | _given(**part) | _ends(recipe)
+
+
+def _sliced(
+    recipe: Recipe, name: str, shares: Sequence[Share], parts: Sequence[dict[str, Tree]], where: str
+) -> dict[str, Tree]:
+    base = parts[0]["base_model"]
+    slices = []
+    for share, part in zip(shares, parts, strict=True):
+        if base and not part["base_model"]:
+            what = "has no origin, but another part has one. mergekit measures all from a base or none."
+            raise ConfigError.at(f"{where}: blends.{share.name}", what)
+        models = {model["model"]: model for model in part["models"]}
+        if part["base_model"]:
+            models.setdefault(part["base_model"], {"model": part["base_model"]})
+        layers = {"layer_range": [share.layers[0], share.layers[1] + 1]}
+        sources = [{"model": path} | layers | model for path, model in models.items()]
+        other = part["base_model"] if part["base_model"] != base else None
+        slices.append({"sources": sources} | _given(base_model=other, parameters=part["parameters"]))
+    return {"merge_method": name} | _given(base_model=base) | {"slices": slices} | _ends(recipe)
+
+
+def _ends(recipe: Recipe) -> dict[str, Tree]:
+    tokenizer = recipe.models[recipe.tokenizer.source].path if recipe.tokenizer else None
+    return _given(dtype=recipe.dtype and "float32", out_dtype=recipe.dtype, tokenizer_source=tokenizer)
+
+
+def _given(**parts: Tree) -> dict[str, Tree]:
+    """Those that say something."""
+    return {name: part for name, part in parts.items() if part}
 
 
 def _of_expert(value: Tree, index: int) -> Tree:
@@ -85,7 +107,7 @@ def _of_expert(value: Tree, index: int) -> Tree:
 
 
 def _parameters(
-    parameters: Mapping[str, Parameter], preset: str, values: Sequence[Values], choices: Sequence[_Choice]
+    parameters: Mapping[str, Parameter], preset: str, values: Sequence[Values], choices: Sequence[Choice]
 ) -> dict[str, Tree]:
     """Settings by mergekit's names, without those that are mergekit's own."""
     settings: dict[str, Tree] = {}
@@ -105,84 +127,6 @@ def _setting(points: Sequence[tuple[str | None, list[Any]]]) -> Tree:
     if len(plain) == 1:
         return plain[0][1]
     return [({"filter": text} if text else {}) | {"value": value} for text, value in plain]
-
-
-def _choices(rules: Sequence[PipeRule], layout: Layout, where: str) -> list[_Choice]:
-    """Filters under which every tensor finds its rule in every layer.
-
-    mergekit merges the tensors outside the layers under the first points of the gradients. Those whose rule is
-    another one get a filter of their own.
-    """
-    found = {spot: _rule_of(spot, rules, where) for spot in layout.spots}
-    vectors = _vectors(found)
-    rest = _default(found, vectors, rules)
-    choices = [*_by_filter(vectors, rest, _wished(rules)), _Choice(None, rest)]
-    outside = {spot.name: rule for spot, rule in found.items() if spot.layer is None}
-    strays = {name: rule for name, rule in outside.items() if _chosen(choices, name).rules[0] != rule}
-    choices = [*(_Choice(name, (rule,) * layout.num_layers) for name, rule in strays.items()), *choices]
-    _check(choices, found, where)
-    return choices
-
-
-def _vectors(found: Mapping[Spot, int]) -> dict[str, _Vector]:
-    """The rules over the layers of every kind of tensor; where a layer has none, those of the layer's first tensor."""
-    first: dict[int, int] = {}
-    for spot, rule in found.items():
-        if spot.layer is not None:
-            first.setdefault(spot.layer, rule)
-    inside: dict[str, dict[int, int]] = {}
-    for spot, rule in found.items():
-        if spot.layer is not None:
-            inside.setdefault(spot.halves[1], {})[spot.layer] = rule
-    return {suffix: tuple((first | known)[layer] for layer in sorted(first)) for suffix, known in inside.items()}
-
-
-def _chosen(choices: Sequence[_Choice], name: str) -> _Choice:
-    return next(choice for choice in choices if choice.filter is None or choice.filter in name)
-
-
-def _check(choices: Sequence[_Choice], found: Mapping[Spot, int], where: str) -> None:
-    """That the filters lead every tensor to its rule."""
-    for spot, rule in found.items():
-        if _chosen(choices, spot.name).rules[spot.layer or 0] != rule:
-            raise ConfigError.at(where, f"no filter of mergekit's tells {spot.name} from the others. Drop its rule.")
-
-
-def _rule_of(spot: Spot, rules: Sequence[PipeRule], where: str) -> int:
-    for index, rule in enumerate(rules):
-        if rule.where is None or rule.where.matches(*spot):
-            return index
-    raise ConfigError.at(where, f"no rule is for {spot.name}, but mergekit merges all tensors. Add a rule at the end.")
-
-
-def _default(found: Mapping[Spot, int], vectors: Mapping[str, _Vector], rules: Sequence[PipeRule]) -> _Vector:
-    """The rules of most of the tensors that no rule names, in any layer; of most tensors where all are named."""
-    named = {spot.halves[1] for spot, rule in found.items() if getattr(rules[rule].where, "names", None)}
-    every = [vector for suffix, vector in vectors.items() if suffix not in named] or list(vectors.values())
-    return max(dict.fromkeys(every), key=every.count)
-
-
-def _wished(rules: Sequence[PipeRule]) -> list[str]:
-    """Texts that the rules' own patterns look for."""
-    patterns = [name for rule in rules if rule.where for name in rule.where.names or ()]
-    return [text for pattern in patterns for text in pattern.split("*") if text and not set(text) & set("?[")]
-
-
-def _by_filter(vectors: Mapping[str, _Vector], rest: _Vector, wished: Sequence[str]) -> list[_Choice]:
-    """Texts that set apart all tensors with other rules than the rest. The first that a name contains decides."""
-    left = dict(vectors)
-    parts = [part for suffix in left for part in suffix.split(".")]
-    texts = list(dict.fromkeys([*wished, *parts, *left]))
-    chosen: list[_Choice] = []
-    while set(left.values()) - {rest}:
-        text, vector = next(
-            (text, meant.pop())
-            for text in texts
-            if len(meant := {v for suffix, v in left.items() if text in suffix}) == 1 and meant != {rest}
-        )
-        chosen.append(_Choice(text, vector))
-        left = {suffix: v for suffix, v in left.items() if text not in suffix}
-    return chosen
 
 
 class _Dumper(yaml.SafeDumper):

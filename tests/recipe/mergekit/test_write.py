@@ -1,6 +1,6 @@
 """Recipes written for mergekit say the same when they are read again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -75,18 +75,25 @@ def test_what_is_written_is_read_to_the_same_recipe(document: dict[str, Tree], r
 @pytest.mark.parametrize("document", EXAMPLES, ids=lambda document: document["merge_method"])
 def test_a_file_from_the_field_is_read_and_written(document: dict[str, Tree], read: Read, layout_of: LayoutOf) -> None:
     recipe = read(document).recipe
-    if len(recipe.blends) > 1:
-        return
     again = read(written(recipe, layout_of(4))).recipe
     for spot in layout_of(4).spots:
         assert pipe_at(again, spot) == pipe_at(recipe, spot)
 
 
 def pipe_at(recipe: Recipe, spot: tuple[str, int | None, str]) -> Tree:
-    rules = recipe.canonical.blends["merged"].rules
-    rule = next(rule for rule in rules if rule.where is None or rule.where.matches(*spot))  # type: ignore[arg-type]
+    """The experts and stages of a tensor; where parts are picked from, those of its part."""
+    blends = recipe.canonical.blends
+    rule = rule_at(blends["merged"].rules, spot)
+    if len(blends) == 1:
+        return rule.pipe
+    part = blends["merged"].experts[next(stage for stage in rule.pipe if stage.slot == "weigh").weigh.index(1.0)]  # type: ignore[attr-defined]
+    return blends[part].origin, blends[part].experts, rule_at(blends[part].rules, spot).pipe
+
+
+def rule_at(rules: Sequence[Tree], spot: tuple[str, int | None, str]) -> PipeRule:
+    rule = next(rule for rule in rules if rule.where is None or rule.where.matches(*spot))
     assert isinstance(rule, PipeRule)
-    return rule.pipe
+    return rule
 
 
 def recipe_of(blend: dict[str, Tree], **more: Tree) -> Recipe:
@@ -170,6 +177,23 @@ def test_what_mergekit_cannot_do_is_refused(layout_of: LayoutOf, blend: dict[str
     with pytest.raises(ConfigError) as caught:
         write_mergekit(recipe_of(blend), layout_of(4), "r.yaml")
     assert message in str(caught.value)
+
+
+def test_runs_of_layers_are_slices(read: Read, layout_of: LayoutOf) -> None:
+    text = """
+        merge_method: slerp
+        base_model: ja
+        slices:
+          - {sources: [{model: math, layer_range: [0, 1]}, {model: ja, layer_range: [0, 1]}], parameters: {t: 0.3}}
+          - {sources: [{model: math, layer_range: [1, 4]}, {model: ja, layer_range: [1, 4]}], base_model: math}
+        parameters: {t: [{filter: mlp, value: [0.1, 0.4]}, {value: 0.2}]}
+    """
+    recipe = read(text).recipe
+    tree = written(recipe, layout_of(4))
+    assert [source["model"] for source in tree["slices"][0]["sources"]] == ["ja", "math"]
+    assert tree["slices"][1]["base_model"] == "math"
+    assert tree["slices"][1]["parameters"]["t"] == [{"filter": "mlp", "value": [0.1, 0.25, 0.4]}, {"value": 0.2}]
+    assert read(tree).recipe.digest == recipe.digest
 
 
 def test_blends_of_blends_are_refused(layout_of: LayoutOf) -> None:
