@@ -14,7 +14,7 @@ from evomerge.recipe.mergekit.methods import METHODS, Method
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.presets import PRESETS
 from evomerge.recipe.recipe import Blend
-from evomerge.recipe.stages import Scale, StageValue
+from evomerge.recipe.stages import Scale, StageValue, cancel
 
 Values: TypeAlias = dict[str, Tree]
 """Fields of a preset and their values."""
@@ -41,11 +41,18 @@ def common_method(
 
 
 def _spell_all(pipes: Sequence[tuple[StageValue, ...]], method: Method, blend: Blend) -> list[Values] | None:
+    """Values for each pipe, with the same flags for all where that can be; None where a pipe has none."""
     if not _suits(method, blend):
         return None
-    spelt = [_spell(pipe, method, blend) for pipe in pipes]
-    found = [values for values in spelt if values is not None]
-    return found if len(found) == len(spelt) else None
+    fields = [parameter.field for parameter in method.parameters.values() if parameter.kind == "flag"]
+    usual = [PRESETS[method.preset].model_fields[name].default for name in fields]
+    ways = [dict(zip(fields, way, strict=True)) for way in itertools.product(*((each, not each) for each in usual))]
+    for flags in [*([way] for way in ways), ways]:
+        spelt = [_spell(pipe, method, blend, flags) for pipe in pipes]
+        found = [values for values in spelt if values is not None]
+        if len(found) == len(spelt):
+            return found
+    return None
 
 
 def _suits(method: Method, blend: Blend) -> bool:
@@ -61,15 +68,16 @@ def _suits(method: Method, blend: Blend) -> bool:
     return bases[method.base] and fewest <= count and (most is None or count <= most) and method.preset in PRESETS
 
 
-def _spell(pipe: tuple[StageValue, ...], method: Method, blend: Blend) -> Values | None:
-    """Values under which the method's preset has this canonical pipe."""
+def _spell(
+    pipe: tuple[StageValue, ...], method: Method, blend: Blend, ways: Sequence[dict[str, bool]]
+) -> Values | None:
+    """Values under which the method's preset has this canonical pipe, with flags in one of some ways."""
     preset, num_experts, has_origin = PRESETS[method.preset], len(blend.experts), blend.origin is not None
     fields = {parameter.field for parameter in method.parameters.values()}
-    flags = [parameter.field for parameter in method.parameters.values() if parameter.kind == "flag"]
     tried: list[Values] = []
-    for guess in _guesses(pipe, num_experts, flags):
-        values = {name: value for name, value in guess.items() if name in fields}
-        if values in tried:
+    for guess, flags in itertools.product(_guesses(pipe, num_experts), ways):
+        values = {name: value for name, value in guess.items() if name in fields} | flags
+        if values in tried or (method.base == "input" and _has_no_mean(values)):
             continue
         tried.append(values)
         try:
@@ -81,8 +89,13 @@ def _spell(pipe: tuple[StageValue, ...], method: Method, blend: Blend) -> Values
     return None
 
 
-def _guesses(pipe: tuple[StageValue, ...], num_experts: int, flags: Sequence[str]) -> Iterator[Values]:
-    """What the parameters may be: numbers read off the stages, flags in all ways."""
+def _has_no_mean(values: Values) -> bool:
+    """Whether mergekit would divide whole weights by zero."""
+    return values.get("normalize", False) is True and cancel(values["weights"] or ())
+
+
+def _guesses(pipe: tuple[StageValue, ...], num_experts: int) -> Iterator[Values]:
+    """What the numbers may be, read off the stages."""
     parts = Parts.of(pipe, num_experts)
     numbers: Values = {}
     for stage in (*parts.gates, parts.restore, parts.vote, parts.weigh, parts.reduce, *parts.posts):
@@ -94,6 +107,6 @@ def _guesses(pipe: tuple[StageValue, ...], num_experts: int, flags: Sequence[str
     numbers |= {"density": numbers.get("density", 1.0), "select_topk": numbers.get("density", 1.0)}
     scales = dict.fromkeys((lead.by if isinstance(lead, Scale) else 1.0, lone))
     ends = (numbers["t"],) if "t" in numbers else (0.0, 1.0)  # where one model is left, no sphere is
-    for t, scale, *given in itertools.product(ends, scales, *([(False, True)] * len(flags))):
+    for t, scale in itertools.product(ends, scales):
         for each in dict.fromkeys((weights, (1.0 - t, t))):
-            yield numbers | {"t": t, "weights": each, "scale": scale} | dict(zip(flags, given, strict=True))
+            yield numbers | {"t": t, "weights": each, "scale": scale}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from evomerge.documents import Tree
 from evomerge.errors import ConfigError
 from evomerge.recipe.mergekit.choices import Choice, choices_of
@@ -14,6 +12,7 @@ from evomerge.recipe.mergekit.layout import Layout
 from evomerge.recipe.mergekit.methods import METHODS, Method, Parameter
 from evomerge.recipe.mergekit.shares import Share, shares_of
 from evomerge.recipe.mergekit.spelling import Values, common_method
+from evomerge.recipe.mergekit.text import yaml_text
 from evomerge.recipe.presets import PRESETS
 from evomerge.recipe.recipe import Blend, Recipe
 
@@ -41,7 +40,7 @@ def write_mergekit(recipe: Recipe, layout: Layout, where: str) -> str:
     if any(stage.is_stochastic for share in shares for rule in share.rules for stage in rule.pipe):
         note += "# mergekit draws other random numbers, so that this is the same method with another draw.\n"
     tree = _whole(recipe, name, parts[0]) if len(parts) == 1 else _sliced(recipe, name, shares, parts, where)
-    return note + yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return note + yaml_text(tree)
 
 
 def _part(recipe: Recipe, share: Share, method: Method, values: Sequence[Values], where: str) -> dict[str, Tree]:
@@ -119,22 +118,19 @@ def _parameters(
     return settings
 
 
+def _gradient(values: list[Any]) -> list[Any]:
+    """Points that give each layer its value.
+
+    mergekit rounds a layer's place among truth values down, and may fall one short; so each value stands twice.
+    """
+    return [value for value in values for _ in range(2)][1:] if isinstance(values[0], bool) else values
+
+
 def _setting(points: Sequence[tuple[str | None, list[Any]]]) -> Tree:
     """A number, a gradient with a point per layer, or these with filters."""
-    plain = [(text, values[0] if len(set(values)) == 1 else values) for text, values in points]
+    plain = [(text, values[0] if len(set(values)) == 1 else _gradient(values)) for text, values in points]
     while len(plain) > 1 and plain[-2][1] == plain[-1][1]:
         del plain[-2]
     if len(plain) == 1:
         return plain[0][1]
     return [({"filter": text} if text else {}) | {"value": value} for text, value in plain]
-
-
-class _Dumper(yaml.SafeDumper):
-    """Lists of numbers stand on one line."""
-
-    def represent_list(self, data: Any) -> yaml.SequenceNode:
-        is_flat = all(isinstance(part, int | float) for part in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=is_flat)
-
-
-_Dumper.add_representer(list, _Dumper.represent_list)

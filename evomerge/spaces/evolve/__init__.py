@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
 
 from evomerge.documents import Tree, parse
 from evomerge.recipe.mergekit.faults import Faults
 from evomerge.recipe.mergekit.layout import Layout
 from evomerge.recipe.mergekit.models import Locate, locate_all, tokenizer_donor
+from evomerge.recipe.mergekit.text import yaml_text
 from evomerge.spaces.evolve.document import EvolveDocument
 from evomerge.spaces.evolve.fitness import fitness_note, fitness_tree
 from evomerge.spaces.evolve.space import space_note, space_tree
@@ -53,8 +51,8 @@ def convert_evolve(tree: Tree, where: str, locate: Locate) -> Conversion:
     faults.raise_if_any()
     space = space_tree(document, {model: path for model, (path, _) in models.items()}, layouts, donor)
     return Conversion(
-        space_note(genome, where) + _text(space),
-        fitness_note(document, where) + _text(fitness_tree(document)),
+        space_note(genome, where) + yaml_text(space),
+        fitness_note(document, where) + yaml_text(fitness_tree(document)),
     )
 
 
@@ -83,12 +81,3 @@ def _check(document: EvolveDocument, layouts: Mapping[str, Layout], faults: Faul
         if task.weight < 0 and task.metric.startswith(("acc", "exact_match", "f1", "bleu")):
             what = f"{task.weight:g} asks for a worse {task.metric}. Drop the task, or give a positive weight."
             faults.add(("tasks", index, "weight"), what)
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(tree: Tree) -> str:
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)

@@ -20,7 +20,7 @@ def space_note(genome: GenomeSection, where: str) -> str:
     weights = "unbounded" if genome.allow_negative_weights else "unbounded and taken absolute"
     lines = [
         f"From {where} of mergekit-evolve. What differs:",
-        f"- Weights lie in [{_lowest(genome):g}, {_HIGHEST:g}]; mergekit's are {weights}..",
+        f"- Weights lie in [{_lowest(genome):g}, {_HIGHEST:g}]; mergekit's are {weights}.",
         f"- Densities lie in [{_SPARSEST:g}, 1]; mergekit's are clipped to [0, 1].",
         "- Merges are computed in float32 and rounded once; mergekit computes in bfloat16.",
     ]

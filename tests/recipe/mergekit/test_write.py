@@ -13,6 +13,7 @@ from evomerge.errors import ConfigError
 from evomerge.recipe import Recipe
 from evomerge.recipe.mergekit import Layout, Reading, write_mergekit
 from evomerge.recipe.recipe import PipeRule
+from evomerge.recipe.stages import Linear
 
 Read = Callable[..., Reading]
 LayoutOf = Callable[..., Layout]
@@ -149,6 +150,17 @@ def test_layers_of_other_kinds(read: Read, layout_of: LayoutOf) -> None:
     again = read(write_mergekit(recipe_of({"rules": rules}), mixed, "r.yaml"), math=mixed, ja=mixed, base=mixed).recipe
     odd = [spot for spot in mixed.spots if pipe_at(again, spot)[0].weigh == (0.1, 0.2)]
     assert odd == [spot for spot in mixed.spots if spot.layer == 2 and spot.role == "mlp"]
+
+
+def test_flags_that_change_from_layer_to_layer(read: Read, layout_of: LayoutOf) -> None:
+    """With 23 layers, mergekit's arithmetic takes the fifteenth for the fourteenth."""
+    many = layout_of(23)
+    odd = [layer for layer in range(23) if layer % 3]
+    ties = {"use": "ties@mergekit", "weights": [0.7, 0.2], "density": 0.4}
+    rules = [{"where": {"layers": [layer, layer]}, **ties, "normalize": False} for layer in odd] + [ties]
+    again = read(write_mergekit(recipe_of({"rules": rules}), many, "r.yaml"), math=many, ja=many, base=many).recipe
+    summed = {spot.layer for spot in many.spots if Linear(reduce="sum") in pipe_at(again, spot)}
+    assert summed == set(odd)
 
 
 def test_the_draw_is_said_to_be_another(layout_of: LayoutOf) -> None:
