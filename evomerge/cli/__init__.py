@@ -16,6 +16,8 @@ COMMANDS = {
     "search": "search for recipes (a Hydra app: `evomerge search --help` lists its options)",
     "resume": "go on with a run that was interrupted",
     "report": "show a run as tables and write its HTML page",
+    "merge": "merge models as a recipe file says, evomerge's or mergekit's",
+    "convert": "translate between mergekit's files and ours",
     "export": "write a run's best recipe, or a recipe file, as a Hugging Face checkpoint",
     "align": "re-coordinate a model towards another before a merge, with its function unchanged",
     "evaluate": "score a checkpoint or a recipe with a fitness",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
 from evomerge.cli import parser
-from evomerge.errors import ConfigError, Problem
+from evomerge.cli.sources import check_models
+from evomerge.errors import ConfigError
 from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
-from evomerge.recipe import ModelRef, Recipe, load_recipe
+from evomerge.recipe import Recipe, load_recipe
 from evomerge.runs import RunLog
 from evomerge.runs.results import Contender, Results
 from evomerge.settings import load_settings
@@ -31,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError.at("--rank", "is a whole number from 1, and belongs to --adapter.")
     recipe, provenance = _from_run(given.source, given.finalist) if given.source.is_dir() else _from_file(given.source)
     library = Library()
-    _check_models(recipe, library, str(given.source))
+    recipe = check_models(recipe, library, str(given.source))
     if given.adapter:
         export_adapter(recipe, library, given.destination, provenance, given.rank)
     else:
@@ -72,17 +72,3 @@ def _score_lines(results: Results, chosen: Contender) -> tuple[ScoreLine, ...]:
         )
         for label, e in chosen.estimates.get("test", {}).items()
     )
-
-
-def _check_models(recipe: Recipe, library: Library, where: str) -> None:
-    checkpoints = library.open_all(recipe.models)
-    check_mergeable(checkpoints, where)
-    ConfigError.raise_if_any(
-        Problem(f"{where}: models.{name}", f"{model.path} is no longer the model that the recipe names. Restore it.")
-        for name, model in recipe.models.items()
-        if not _is_same(model, checkpoints[name])
-    )
-
-
-def _is_same(model: ModelRef, checkpoint: Checkpoint) -> bool:
-    return model.digest is None or model.digest == digest_of(checkpoint)

@@ -7,18 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evomerge.cli import parser
+from evomerge.cli.sources import locator
 from evomerge.config.files import read_resolved
 from evomerge.documents import parse
 from evomerge.errors import ConfigError
 from evomerge.fitness import FitnessSpec
 from evomerge.recipe import Recipe
+from evomerge.recipe.mergekit import is_evolve, is_mergekit, read_mergekit
 from evomerge.spaces import parse_space
+from evomerge.spaces.evolve import convert_evolve
 
 
 def run(argv: Sequence[str]) -> int:
     """Check files one after another."""
     arguments = parser("validate")
-    arguments.add_argument("files", nargs="+", type=Path, help="search spaces, fitnesses or recipes")
+    arguments.add_argument(
+        "files", nargs="+", type=Path, help="search spaces, fitnesses, recipes, or files for mergekit"
+    )
     arguments.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in the files")
     given = arguments.parse_args(argv)
     sound = True
@@ -43,5 +48,10 @@ def _check(path: Path, zoo: str) -> str:
         return f"fitness with the objectives {', '.join(fitness.objectives)}"
     if kind == "recipe/1":
         return f"recipe, {parse(Recipe, tree, str(path)).digest[:12]}"
+    if is_mergekit(tree):
+        return f"mergekit recipe, {read_mergekit(tree, str(path), locator()).recipe.digest[:12]}"
+    if is_evolve(tree):
+        convert_evolve(tree, str(path), locator())
+        return "mergekit-evolve file; `evomerge convert` makes a search of it"
     what = f'"evomerge" is {kind!r}. Say what the file is: space/1, fitness/1 or recipe/1.'
     raise ConfigError.at(str(path), what)

@@ -1,0 +1,30 @@
+"""`evomerge merge`: a recipe file, ours or mergekit's, as an ordinary Hugging Face checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evomerge.cli import parser
+from evomerge.cli.sources import check_models, locator, read_recipe
+from evomerge.merging import Library, Provenance, export_model
+
+
+def run(argv: Sequence[str]) -> int:
+    """Merge what a file says."""
+    arguments = parser("merge")
+    arguments.add_argument("recipe", type=Path, help="a recipe of evomerge's, or a YAML file for mergekit-yaml")
+    arguments.add_argument("destination", type=Path, help="a new folder")
+    arguments.add_argument("--models", type=Path, help="where else the models of a mergekit file are looked for")
+    arguments.add_argument("--seed", type=int, help="of the random gates of a mergekit file; absent: 0")
+    given = arguments.parse_args(argv)
+    reading = read_recipe(given.recipe, locator(given.models), given.seed)
+    for remark in reading.remarks:
+        print(remark, file=sys.stderr)
+    library = Library()
+    recipe = check_models(reading.recipe, library, str(given.recipe))
+    provenance = Provenance(f"It was made from the file {given.recipe.name}.")
+    export_model(recipe, library, given.destination, provenance)
+    print(f"Wrote {given.destination}, recipe {recipe.digest[:12]}. {provenance.origin}")
+    return 0

@@ -1,0 +1,81 @@
+"""Sources: recipes on disk in either language, and the models that they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
+from evomerge.checkpoints.layout import layout_of
+from evomerge.documents import parse, read_yaml
+from evomerge.errors import ConfigError, Problem
+from evomerge.merging import Library
+from evomerge.recipe import Recipe
+from evomerge.recipe.mergekit import Layout, Locate, Reading, is_mergekit, read_mergekit
+from evomerge.recipe.recipe import PipeRule
+
+
+def read_recipe(path: Path, locate: Locate, seed: int | None = None) -> Reading:
+    """Read a recipe of evomerge's or of mergekit's.
+
+    Args:
+        path: The file.
+        locate: Finds the models of a mergekit file.
+        seed: Of the random gates of a mergekit file, which says none; absent: 0.
+
+    Raises:
+        ConfigError: With all problems of the file.
+    """
+    tree = read_yaml(path)
+    if is_mergekit(tree):
+        return read_mergekit(tree, str(path), locate, seed or 0)
+    if seed is not None:
+        raise ConfigError.at(f"{path}: --seed", "a recipe of evomerge says its seeds itself. Drop the option.")
+    return Reading(parse(Recipe, tree, str(path)), ())
+
+
+def locator(shelf: Path | None = None) -> Locate:
+    """Finds models by the names that mergekit files give them.
+
+    Args:
+        shelf: A folder of models, looked in for the whole name and for its last part where the working directory has
+            no folder of that name.
+    """
+
+    def locate(name: str, where: str) -> tuple[str, Layout]:
+        folders = [Path(name), *([shelf / name, shelf / Path(name).name] if shelf else [])]
+        folder = next((folder for folder in folders if folder.is_dir()), None)
+        if folder is None:
+            looked = " or ".join(map(str, dict.fromkeys(folders)))
+            how = f"Download it: `hf download {name} --local-dir {folders[-1]}`"
+            raise ConfigError.at(where, f"there is no model folder {looked}. {how}, or say --models FOLDER.")
+        return str(folder), layout_of(Checkpoint(folder, where))
+
+    return locate
+
+
+def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
+    """The recipe, its models checked against it and one another.
+
+    Where gates are random, models get their digests, so that the draw depends on what they contain and not on where
+    they lie. Other models without a digest are not read for one.
+
+    Args:
+        recipe: Any recipe.
+        library: Where its models are opened.
+        where: Name of its file, for messages.
+
+    Raises:
+        ConfigError: If a model is not what the recipe says, or if models cannot be merged.
+    """
+    checkpoints = library.open_all(recipe.models)
+    check_mergeable(checkpoints, where)
+    rules = [rule for blend in recipe.canonical.blends.values() for rule in blend.rules if isinstance(rule, PipeRule)]
+    is_random = any(stage.is_stochastic for rule in rules for stage in rule.pipe)
+    digests = {name: digest_of(checkpoints[name]) for name, model in recipe.models.items() if is_random or model.digest}
+    ConfigError.raise_if_any(
+        Problem(f"{where}: models.{name}", f"{model.path} is no longer the model that the recipe names. Restore it.")
+        for name, model in recipe.models.items()
+        if model.digest not in (None, digests.get(name))
+    )
+    models = {name: model.model_copy(update={"digest": digests.get(name)}) for name, model in recipe.models.items()}
+    return recipe.model_copy(update={"models": models})
