@@ -18,7 +18,6 @@ from pathlib import Path
 
 def by_evomerge() -> Callable[[Path, Path], object]:
     from evomerge.cli.sources import check_models, locator, read_recipe
-
     from evomerge.merging import Library, Provenance, export_model
 
     def export(path: Path, out: Path) -> None:
