@@ -19,6 +19,7 @@ from evomerge.execution import Executor
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
 from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.merging import Library
 from evomerge.optimizers.base import Optimizer
 from evomerge.optimizers.registry import make_optimizer
 from evomerge.recipe.recipe import ModelRef
@@ -87,7 +88,7 @@ def assemble(settings: Settings) -> Study:
     checkpoints = _open_models(document, where)
     check_mergeable(checkpoints, where)
     models = {
-        name: ModelRef(path=document.models[name].path, digest=digest_of(checkpoint))
+        name: document.models[name].model_copy(update={"digest": digest_of(checkpoint)})
         for name, checkpoint in checkpoints.items()
     }
     _check_digests(document.models, models, where)
@@ -151,11 +152,14 @@ def _absolute(path: Tree, folder: Path) -> Tree:
 
 
 def _open_models(document: SpaceFile, where: str) -> dict[str, Checkpoint]:
+    library = Library()
     opened: dict[str, Checkpoint] = {}
     problems: list[Problem] = []
-    for name, model in document.models.items():
+    for name, model in sorted(document.models.items(), key=lambda item: item[1].adapts is not None):
+        if model.adapts is not None and model.adapts not in opened:
+            continue  # of its base there is a problem already
         try:
-            opened[name] = Checkpoint(model.path, f"{where}: models.{name}")
+            opened[name] = library.open(model, document.models, f"{where}: models.{name}")
         except ConfigError as error:
             problems += error.problems
     ConfigError.raise_if_any(problems)

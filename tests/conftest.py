@@ -1,5 +1,6 @@
 """What holds for every test: no network, one thread per process, no time limits inside property tests."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -99,3 +100,29 @@ def make_settings(desk: Path) -> Callable[..., "Settings"]:
         return parse(Settings, tree | {"files": files} | more, "settings")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def save_adapter() -> Callable[..., Path]:
+    """Saves a LoRA adapter as peft does: `save_adapter(folder, {"model.layers.0.mlp.up_proj": (B, A)}, r=4, …)`."""
+    import torch
+    from safetensors.torch import save_file
+
+    def save(
+        folder: Path,
+        modules: "dict[str, tuple[torch.Tensor, torch.Tensor]]",
+        more: "dict[str, torch.Tensor] | None" = None,
+        **config: object,
+    ) -> Path:
+        folder.mkdir(parents=True)
+        tensors = dict(more or {})
+        for module, (b, a) in modules.items():
+            tensors[f"base_model.model.{module}.lora_A.weight"] = a.contiguous()
+            tensors[f"base_model.model.{module}.lora_B.weight"] = b.contiguous()
+        save_file(tensors, folder / "adapter_model.safetensors")
+        rank = next((a.shape[0] for _, a in modules.values()), 1)
+        tree = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "task_type": "CAUSAL_LM"} | config
+        (folder / "adapter_config.json").write_text(json.dumps(tree), encoding="utf-8")
+        return folder
+
+    return save

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from evomerge.checkpoints import Checkpoint
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.execution import Executor, Job, Outcome
 from evomerge.finals import assess, entries
+from evomerge.merging import Library, Merge
 from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, RunLog, Told
 from evomerge.runs.replay import Progress
 from evomerge.runs.results import Results, ranked
@@ -223,6 +226,31 @@ class TestAssembling:
         settings = settings.model_copy(update={"search_space": settings.search_space | {"models": models}})
         with pytest.raises(ConfigError, match=r"models\.math\.digest: .* It is another model\."):
             assemble(settings)
+
+    def test_adapters_are_models_of_a_space(
+        self, make_settings: Callable[..., Settings], save_adapter: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        settings = make_settings()
+        models = dict(settings.search_space["models"])
+        name, factors = "model.layers.0.mlp.down_proj", {}
+        for seed, expert in enumerate(("math", "ja")):
+            rows, columns = Checkpoint(models["base"]).shape(f"{name}.weight")
+            torch.manual_seed(seed)
+            factors[expert] = torch.randn(rows, 2), torch.randn(2, columns)
+            folder = save_adapter(tmp_path / "adapters" / expert, {name: factors[expert]}, lora_alpha=2)
+            models[expert] = {"path": str(folder), "adapts": "base"}
+        settings = settings.model_copy(update={"search_space": settings.search_space | {"models": models}})
+        study = assemble(settings)
+        assert len({*study.identity["models"].values()}) == 3
+        recipe = study.space.decode((2.0, -1.0) * (len(study.space.genes) // 2))
+        assert [recipe.models[expert].adapts for expert in ("math", "ja")] == ["base", "base"]
+        (math_b, math_a), (ja_b, ja_a) = factors["math"], factors["ja"]
+        wanted = Checkpoint(models["base"]).tensor(f"{name}.weight").float() + 2 * math_b @ math_a - ja_b @ ja_a
+        torch.testing.assert_close(Merge(recipe, Library()).tensor(f"{name}.weight"), wanted, rtol=0, atol=1e-4)
+        models["base"] = "nowhere"
+        with pytest.raises(ConfigError) as error:
+            assemble(settings.model_copy(update={"search_space": settings.search_space | {"models": models}}))
+        assert [problem.where for problem in error.value.problems] == ["search_spaces/tiny.yaml: models.base"]
 
     def test_refuses_an_optimiser_that_does_not_suit(self, make_settings: Callable[..., Settings]) -> None:
         with pytest.raises(ConfigError, match='"cma_lr" takes one objective'):

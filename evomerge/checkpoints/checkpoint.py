@@ -76,6 +76,11 @@ class Checkpoint:
         """Names of all tensors, in the order of the files."""
         return list(self.files)
 
+    @property
+    def digest_files(self) -> list[Path]:
+        """Files that say what the model is."""
+        return [self.folder / "config.json", *dict.fromkeys(self.files.values())]
+
     @cached_property
     def num_layers(self) -> int:
         """How many layers the tensors make up; those of an encoder and a decoder together."""

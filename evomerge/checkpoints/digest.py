@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from evomerge.checkpoints.checkpoint import Checkpoint
 
 
 def digest_of(checkpoint: Checkpoint) -> str:
-    """`sha256:` over config and tensor files.
+    """`sha256:` over config and tensor files; of an adapter, over its own files and not its base's."""
+    return digest_of_files(checkpoint.digest_files)
+
+
+def digest_of_files(files: Sequence[Path]) -> str:
+    """`sha256:` over the contents of files, in this order.
 
     Hashing reads every byte once; the result is remembered per file, size and time of change in
     `$XDG_CACHE_HOME/evomerge`, so that large models are not read again at every start.
     """
-    files = [checkpoint.folder / "config.json", *dict.fromkeys(checkpoint.files.values())]
     known = _load_cache()
     keys = {path: _key(path) for path in files}
     fresh = {key: _hash(path) for path, key in keys.items() if key not in known}

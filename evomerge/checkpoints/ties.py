@@ -20,10 +20,17 @@ def ties_of(config: Mapping[str, Any], positions: Mapping[str, Position]) -> dic
         positions: Of all tensors, by name.
     """
     family = FAMILIES.get(str(config.get("model_type")))
-    stated = config.get("tie_word_embeddings")
-    tied = stated is True or (stated is None and family is not None and family.ties)
     candidates = _by_map(family, positions) if family else _by_role(positions)
-    return {copy: originals for copy, originals in candidates.items() if tied or positions[copy].role != "head"}
+    has_tied_head = ties_head(config)
+    return {
+        copy: originals for copy, originals in candidates.items() if has_tied_head or positions[copy].role != "head"
+    }
+
+
+def ties_head(config: Mapping[str, Any]) -> bool:
+    """Whether a model's head is its embeddings, unless its numbers on disk differ."""
+    family, stated = FAMILIES.get(str(config.get("model_type"))), config.get("tie_word_embeddings")
+    return stated is True or (stated is None and family is not None and family.ties)
 
 
 def _by_map(family: Family, positions: Mapping[str, Position]) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""`evomerge export`: a recipe as an ordinary Hugging Face checkpoint."""
+"""`evomerge export`: a recipe as an ordinary Hugging Face checkpoint, or as a LoRA adapter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from evomerge.cli import parser
 from evomerge.cli.sources import check_models
 from evomerge.errors import ConfigError
-from evomerge.merging import Library, Provenance, ScoreLine, export_model
+from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
 from evomerge.recipe import Recipe, load_recipe
 from evomerge.runs import RunLog
 from evomerge.runs.results import Contender, Results
@@ -24,11 +24,18 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument(
         "--finalist", help='a finalist\'s name, such as "candidate 17"; absent: the best on selection'
     )
+    arguments.add_argument("--adapter", action="store_true", help="write a LoRA adapter; the experts must be adapters")
+    arguments.add_argument("--rank", type=int, help="with --adapter: the closest one of this rank; absent: exact")
     given = arguments.parse_args(argv)
+    if given.rank is not None and (not given.adapter or given.rank < 1):
+        raise ConfigError.at("--rank", "is a whole number from 1, and belongs to --adapter.")
     recipe, provenance = _from_run(given.source, given.finalist) if given.source.is_dir() else _from_file(given.source)
     library = Library()
     recipe = check_models(recipe, library, str(given.source))
-    export_model(recipe, library, given.destination, provenance)
+    if given.adapter:
+        export_adapter(recipe, library, given.destination, provenance, given.rank)
+    else:
+        export_model(recipe, library, given.destination, provenance)
     print(f"Wrote {given.destination}, recipe {recipe.digest[:12]}. {provenance.origin}")
     return 0
 

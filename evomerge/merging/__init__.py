@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evomerge.merging.adapters.export import export_adapter
 from evomerge.merging.export import Provenance, ScoreLine, export_model
 from evomerge.merging.library import Library
 from evomerge.merging.merge import Merge
@@ -11,7 +12,7 @@ from evomerge.merging.merge import Merge
 if TYPE_CHECKING:
     from evomerge.merging.resident import ResidentModel
 
-__all__ = ["Library", "Merge", "Provenance", "ResidentModel", "ScoreLine", "export_model"]
+__all__ = ["Library", "Merge", "Provenance", "ResidentModel", "ScoreLine", "export_adapter", "export_model"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from huggingface_hub import ModelCardData
 
-from evomerge.recipe import Recipe, dump_recipe
+from evomerge.recipe import ModelRef, Recipe, dump_recipe
 
 _HUB_FOLDER = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")
 """Where huggingface_hub keeps the model OWNER/NAME."""
+
+
+Kind: TypeAlias = Literal["model", "adapter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Provenance:
     scores: tuple[ScoreLine, ...] = ()
 
 
-def model_card(recipe: Recipe, provenance: Provenance) -> str:
+def model_card(recipe: Recipe, provenance: Provenance, kind: Kind = "model") -> str:
     """Text of README.md.
 
     Models that lie in the cache of the Hugging Face Hub are named as base models by their ids; other folders mean
@@ -48,30 +52,36 @@ def model_card(recipe: Recipe, provenance: Provenance) -> str:
     Args:
         recipe: What was merged.
         provenance: Where the recipe comes from.
+        kind: What the folder holds: a whole model, or an adapter.
     """
     hub_ids = ["/".join(found.groups()) for m in recipe.models.values() if (found := _HUB_FOLDER.search(m.path))]
     data = ModelCardData(
-        library_name="transformers",
+        library_name="transformers" if kind == "model" else "peft",
         tags=["merge", "evomerge", *(["evolutionary-merge"] if provenance.num_candidates else [])],
         base_model=hub_ids or None,
         base_model_relation="merge" if hub_ids else None,
     )
     models = "\n".join(
-        f"| {_plain(name)} | {_code(model.path)} | {_code(model.digest or 'not recorded')} |"
+        f"| {_plain(name)}{_base(model)} | {_code(model.path)} | {_code(model.digest or 'not recorded')} |"
         for name, model in recipe.models.items()
     )
     text = dump_recipe(recipe.canonical)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     parts = [
         f"---\n{data.to_yaml()}\n---",
-        "# A merged model",
+        f"# A merged {kind}",
         f"Merged with evomerge. {_plain(provenance.origin)} Recipe `{recipe.digest[:12]}`.",
         f"| model | path | digest |\n|---|---|---|\n{models}",
         *_scores(provenance),
         f"## Recipe\n\n{fence}yaml\n{text}{fence}",
-        "To make this model again: `evomerge export recipe.yaml OUT`, with the models above in place.",
+        f"To make this {kind} again: `evomerge export recipe.yaml OUT{'' if kind == 'model' else ' --adapter'}`, "
+        "with the models above in place.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _base(model: ModelRef) -> str:
+    return f", an adapter on {_plain(model.adapts)}" if model.adapts else ""
 
 
 def _scores(provenance: Provenance) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from evomerge.merging.card import Provenance, ScoreLine, model_card
-from evomerge.merging.finite import finite_tensor
+from evomerge.merging.finite import merge_finite
 from evomerge.merging.folder import TOKENIZER_FILES, copy_files, new_folder, write_weights
 from evomerge.merging.library import Library
 from evomerge.merging.merge import Merge
@@ -51,10 +52,25 @@ def export_model(
     merge = Merge(recipe, library)
     specs = [TensorSpec(name, merge.dtype(name), merge.shape(name)) for name in merge.names]
     with new_folder(destination, sum(spec.num_bytes for spec in specs)) as draft:
-        tensor = partial(finite_tensor, merge, recipe=recipe, library=library)
-        write_weights(draft, specs, tensor, progress, max_shard_bytes)
+        write_weights(draft, specs, _in_one_place(specs, merge, recipe, library), progress, max_shard_bytes)
         _write_companions(draft, recipe, merge, library, provenance)
     return destination
+
+
+def _in_one_place(
+    specs: Sequence[TensorSpec], merge: Merge, recipe: Recipe, library: Library
+) -> Callable[[str], torch.Tensor]:
+    """Gives one merged tensor after another in the same memory: freed large pieces would leave holes in the heap."""
+    room = torch.empty(max(spec.num_bytes for spec in specs), dtype=torch.uint8)
+    by_name = {spec.name: spec for spec in specs}
+
+    def tensor(name: str) -> torch.Tensor:
+        spec = by_name[name]
+        place = room[: spec.num_bytes].view(spec.dtype).view(spec.shape)
+        merge_finite(merge, name, place, recipe, library)
+        return place
+
+    return tensor
 
 
 def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Library, provenance: Provenance) -> None:

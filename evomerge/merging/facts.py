@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,17 @@ ROOM_BYTES = 2 << 30
 """Of arrays that are remembered because computing them again would take time."""
 
 
+class Sized(Protocol):
+    """Something that takes memory worth counting."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Size in memory."""
+
+
+S = TypeVar("S", bound=Sized)
+
+
 class Facts:
     """Remembers by key; a key names the models by what they contain, so that facts never go stale."""
 
@@ -85,6 +96,18 @@ class Facts:
             self._room_bytes -= array.nbytes
             self._known[key] = array
         return array
+
+    def again(self, key: Hashable, compute: Callable[[], S]) -> S:
+        """The value of `compute`, remembered from the second time on, while there is room."""
+        if key in self._known:
+            return cast("S", self._known[key])
+        value = compute()
+        if key not in self._asked:  # whoever asks once, to export one recipe, should not pay with memory
+            self._asked.add(key)
+        elif value.num_bytes <= self._room_bytes:
+            self._room_bytes -= value.num_bytes
+            self._known[key] = value
+        return value
 
     def largest(self, key: Hashable, pieces: Pieces, num_kept: int, total: int) -> float:
         """The `num_kept`-th largest magnitude of a task vector.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from evomerge.checkpoints import Checkpoint
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from evomerge.checkpoints import Adapted, Adapter, Checkpoint
+from evomerge.errors import EvomergeError
 from evomerge.merging.facts import Facts
 from evomerge.recipe.recipe import ModelRef
+
+NO_MODELS: Mapping[str, ModelRef] = MappingProxyType({})
 
 
 class Library:
@@ -23,15 +29,35 @@ class Library:
                 per kind of merge, and gives the same bits.
         """
         self.is_fused = is_fused
-        self._opened: dict[str, Checkpoint] = {}
+        self._opened: dict[tuple[str, str | None], Checkpoint] = {}
         self.facts = Facts()
 
-    def open(self, model: ModelRef) -> Checkpoint:
-        """The checkpoint of a model.
+    def open(self, model: ModelRef, models: Mapping[str, ModelRef] = NO_MODELS, where: str = "") -> Checkpoint:
+        """The checkpoint of a model; of an adapter, what it makes of its base.
+
+        Args:
+            model: The model.
+            models: All models by name, where an adapter's base is looked up.
+            where: The file and key that name the model, for messages.
 
         Raises:
-            ConfigError: If it cannot be read.
+            ConfigError: If it cannot be read, or an adapter does not fit its base.
         """
-        if model.path not in self._opened:
-            self._opened[model.path] = Checkpoint(model.path)
-        return self._opened[model.path]
+        if model.adapts is not None and model.adapts not in models:
+            raise EvomergeError(f"{model.path} is an adapter on {model.adapts}, which is not among the models.")
+        base = None if model.adapts is None else models[model.adapts]
+        key = model.path, None if base is None else base.path
+        if key not in self._opened:
+            if base is None:
+                self._opened[key] = Checkpoint(model.path, where)
+            else:
+                self._opened[key] = Adapted(self.open(base), Adapter(model.path, where), where)
+        return self._opened[key]
+
+    def open_all(self, models: Mapping[str, ModelRef]) -> dict[str, Checkpoint]:
+        """The checkpoints of all models of a recipe, by name.
+
+        Raises:
+            ConfigError: If one cannot be read.
+        """
+        return {name: self.open(model, models) for name, model in models.items()}

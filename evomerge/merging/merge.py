@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
-from evomerge.checkpoints import Checkpoint, shared_rows
+from evomerge.checkpoints import Adapted, Checkpoint, shared_rows
 from evomerge.errors import CandidateFailed
+from evomerge.merging.adapters.blend import acts_on_factors, merged_change
 from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared
 from evomerge.merging.draws import Draw
 from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.library import Library
-from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.pipe import run_on_task_vectors, run_pipe, task_vectors
 from evomerge.merging.site import Scope, Site
 from evomerge.recipe import Blend, Recipe
 from evomerge.recipe.parts import Parts
@@ -44,7 +45,8 @@ class Merge:
         """
         self._recipe = recipe.canonical
         self._facts, self._is_fused = library.facts, library.is_fused
-        self._checkpoints = {name: library.open(model) for name, model in recipe.models.items()}
+        self._checkpoints = library.open_all(recipe.models)
+        self._adapters = {name: self._adapters_of(blend) for name, blend in self._recipe.blends.items()}
         self._identities = self._recipe.identities
         self.donor: Checkpoint = self._checkpoints[recipe.donor]
         self._tokens = self._checkpoints[recipe.tokenizer_donor]
@@ -115,7 +117,7 @@ class Merge:
         blend, dtype = self._recipe.blends[self._recipe.result], self.dtype(name)
         rule = self._rule(self._recipe.result, name) if dtype.is_floating_point else None
         in_pieces = place.device.type == "cpu" and place.is_contiguous()
-        if rule is None or not can_cut(rule.parts) or not in_pieces:
+        if rule is None or not can_cut(rule.parts) or not in_pieces or any(self._adapters[self._recipe.result]):
             place.copy_(self.tensor(name).to(dtype))
             return
         experts, origin = self._inputs(self._recipe.result, name)
@@ -126,7 +128,7 @@ class Merge:
         sources = Sources(
             [expert.flatten() for expert in experts],
             origin if origin is None else origin.flatten(),
-            self._keys(blend, name),
+            self._keys(blend, name, rule.parts.from_zero),
         )
 
         def write(start: int, piece: torch.Tensor) -> None:
@@ -152,8 +154,13 @@ class Merge:
         blend, rule = self._recipe.blends[source], self._rule(source, name)
         if rule is None:
             return self._source(blend.origin or blend.experts[0], name)
+        if (merged := self._from_factors(source, rule, name)) is not None:
+            return merged
+        site = self._site(blend, rule, name)
+        if any(self._adapters[source]) and not rule.parts.from_zero:
+            return run_on_task_vectors(rule.parts.off_factors, *self._measured(source, name), site)
         experts, origin = self._inputs(source, name)
-        return run_pipe(rule.parts, experts, origin, self._site(blend, rule, name))
+        return run_pipe(rule.parts, experts, origin, site)
 
     def _used(self, recipe: Recipe) -> list[str]:
         """Models whose tensors take part; others must not change the result."""
@@ -166,26 +173,63 @@ class Merge:
         """The rows of tokens that not all models have: those of the model that gives the tokenizer."""
         return self._tokens.tensor(name)[self._num_shared[name] :]
 
+    def _adapters_of(self, blend: Blend) -> list[Adapted | None]:
+        """Those of a blend's experts that are adapters on its origin; None in the place of others."""
+        origin = self._checkpoints.get(blend.origin or "")
+        experts = [self._checkpoints.get(expert) for expert in blend.experts]
+        return [expert if isinstance(expert, Adapted) and expert.base is origin else None for expert in experts]
+
+    def _from_factors(self, source: str, rule: _Rule, name: str) -> torch.Tensor | None:
+        """A tensor of a blend of adapters, by a rule that their factors are enough for; None of other blends."""
+        adapters = [adapter for adapter in self._adapters[source] if adapter is not None and not adapter.is_whole(name)]
+        is_enough = len(adapters) == len(self._adapters[source]) and name not in self._num_shared
+        if not is_enough or not acts_on_factors(rule.parts):
+            return None
+        change = merged_change(rule.parts, adapters, name, self._recipe.blends[source].seed)
+        base = adapters[0].base.tensor(name)
+        return base if change is None else change.dense().add_(base)
+
+    def _measured(self, source: str, name: str) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Task vectors of a blend, and its origin. Those of adapters are their products, not differences of weights."""
+        blend, rows = self._recipe.blends[source], self._num_shared.get(name)
+        origin = self._source(blend.origin or "", name)
+        deltas = []
+        for expert, adapter in zip(blend.experts, self._adapters[source], strict=True):
+            if adapter is None:
+                whole = self._source(expert, name)
+                self._check_shapes(source, name, [whole, origin])
+                deltas += task_vectors([whole], origin)
+            else:
+                deltas.append(adapter.delta(name) if rows is None else adapter.delta(name)[:rows])
+        return deltas, origin
+
     def _inputs(self, source: str, name: str) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """A tensor of every expert of a blend, and of its origin."""
         blend = self._recipe.blends[source]
         origin = None if blend.origin is None else self._source(blend.origin, name)
         experts = [self._source(expert, name) for expert in blend.experts]
-        shapes = {tensor.shape for tensor in (*experts, *(() if origin is None else (origin,)))}
+        self._check_shapes(source, name, experts if origin is None else [*experts, origin])
+        return experts, origin
+
+    @staticmethod
+    def _check_shapes(source: str, name: str, tensors: list[torch.Tensor]) -> None:
+        shapes = {tensor.shape for tensor in tensors}
         if len(shapes) > 1:
             known = " and ".join(sorted(str(list(shape)) for shape in shapes))
             raise CandidateFailed(f"tensor {name} has the shapes {known} in the models of blend {source}.")
-        return experts, origin
 
     def _site(self, blend: Blend, rule: _Rule, name: str) -> Site:
         draws = [Draw(blend.seed, self._identities[expert], name) for expert in blend.experts]
-        return Site(name, self.donor.position(name), max(1, self.donor.num_layers), draws, rule.scope)
+        position, num_layers = self.donor.position(name), max(1, self.donor.num_layers)
+        keys = self._keys(blend, name, rule.parts.from_zero)
+        return Site(name, position, num_layers, draws, rule.scope, facts=self._facts, keys=keys)
 
-    def _keys(self, blend: Blend, name: str) -> list[Hashable | None]:
+    def _keys(self, blend: Blend, name: str, from_zero: bool) -> list[Hashable | None]:
         """What names each task vector by content; None where a blend, which the recipe may change, takes part."""
-        if blend.origin in self._recipe.blends:
+        source = None if from_zero else blend.origin
+        if source in self._recipe.blends:
             return [None] * len(blend.experts)
-        origin, rows = blend.origin and self._identities[blend.origin], self._num_shared.get(name)
+        origin, rows = source and self._identities[source], self._num_shared.get(name)
         return [
             None if expert in self._recipe.blends else (self._identities[expert], origin, name, rows)
             for expert in blend.experts
@@ -211,7 +255,11 @@ class Merge:
         blend, rule = self._recipe.blends[source], self._rules[source][index]
         for name in self.names:
             if self.donor.dtype(name).is_floating_point and self._rule(source, name) is rule:
-                experts, origin = self._inputs(source, name)
-                origin = None if rule.parts.from_zero else origin
-                site = dataclasses.replace(self._site(blend, rule, name), origin=origin)
-                yield site, task_vectors(experts, origin)
+                origin: torch.Tensor | None
+                if any(self._adapters[source]) and not rule.parts.from_zero:
+                    deltas, origin = self._measured(source, name)
+                else:
+                    experts, origin = self._inputs(source, name)
+                    origin = None if rule.parts.from_zero else origin
+                    deltas = task_vectors(experts, origin)
+                yield dataclasses.replace(self._site(blend, rule, name), origin=origin), deltas

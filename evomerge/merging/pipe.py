@@ -5,20 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
 from evomerge.merging import stages
-from evomerge.merging.site import Site
+from evomerge.merging.site import Peers, Scope, Site
 from evomerge.merging.stages.reducers import weighted_sum
 from evomerge.merging.stages.signatures import Masks
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.stages import Weigh
-
-_OFF_MATRICES = ("embedding", "head")
-"""Roles whose tensors are tables of vectors: their singular vectors mean nothing (rows of unseen tokens are zero)."""
 
 
 def run_pipe(parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor | None, site: Site) -> torch.Tensor:
@@ -39,9 +36,24 @@ def run_pipe(parts: Parts, experts: Sequence[torch.Tensor], origin: torch.Tensor
         origin = None
     if parts.is_affine:
         return weighted_sum(*affine(parts, experts, origin))
-    deltas = task_vectors(experts, origin)
-    merge = _on_matrices if parts.needs_matrices else merge_deltas
-    merged = merge(parts, deltas, dataclasses.replace(site, origin=origin))
+    return run_on_task_vectors(parts, task_vectors(experts, origin), origin, site)
+
+
+def run_on_task_vectors(
+    parts: Parts, deltas: Sequence[torch.Tensor], origin: torch.Tensor | None, site: Site
+) -> torch.Tensor:
+    """Merge one tensor of experts that are measured already.
+
+    Args:
+        parts: Of a pipe that does not measure from zero.
+        deltas: The task vector of every expert, float32.
+        origin: What they are measured from; None for zero.
+        site: Where in the model the tensor stands.
+
+    Returns:
+        The merged tensor, float32.
+    """
+    merged = _merge_whole(parts, deltas, dataclasses.replace(site, origin=origin))
     return merged if origin is None else origin.float() + merged
 
 
@@ -63,24 +75,60 @@ def affine(
     return [*experts, origin], [*weights, 1.0 - math.fsum(weights)]
 
 
-def merge_deltas(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> torch.Tensor:
-    """The merged task vector, from those of the experts, all float32."""
-    inside, back = deltas, None
-    if parts.lens is not None:
-        inside, back = stages.LENSES[type(parts.lens)](parts.lens, deltas, site)
+def _merge_whole(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> torch.Tensor:
+    merged = [merge_deltas(part, each, there, parts) for part, each, there in _cut(parts, deltas, site)]
+    return (merged[0] if len(merged) == 1 else torch.stack(merged)).reshape(deltas[0].shape)
+
+
+def _cut(
+    parts: Parts, deltas: Sequence[torch.Tensor], site: Site
+) -> Iterator[tuple[Parts, Sequence[torch.Tensor], Site]]:
+    """What acts on what: stages on matrices on a matrix or on each one of a stack, else what is left of the pipe."""
+    shape = deltas[0].shape
+    if not parts.needs_matrices:
+        yield parts, deltas, site
+    elif not site.has_matrices(shape):
+        yield parts.off_matrices, deltas, site
+    else:
+        size = shape[-2:].numel()
+        flat = [delta.reshape(-1, *shape[-2:]) for delta in deltas]
+        origins = [None] * len(flat[0]) if site.origin is None else site.origin.reshape(-1, *shape[-2:])
+        for index, (origin, *matrices) in enumerate(zip(origins, *flat, strict=True)):
+            yield parts, matrices, dataclasses.replace(site, start=index * size, origin=origin, own=matrices)
+
+
+def merge_deltas(parts: Parts, deltas: Sequence[torch.Tensor], site: Site, rule: Parts) -> torch.Tensor:
+    """The merged task vector, from those of the experts, all float32.
+
+    Args:
+        parts: What acts on this tensor.
+        deltas: One per expert.
+        site: Where in the model the tensor stands.
+        rule: What acts on all tensors of the rule, of which `parts` may be what is left for this one.
+    """
+    inside, back = _inside(parts, deltas, site)
     stack = gated(parts, inside, site)
     weights = stages.WEIGHERS[type(parts.weigh)](parts.weigh, stack, site)
     masks: Masks = ()
     if parts.vote is not None:
         if parts.vote.spans_model:
-            site = dataclasses.replace(site, voices=functools.partial(_voices, parts, site))
+            site = dataclasses.replace(site, voices=functools.partial(_voices, rule, site.scope))
         masks = stages.VOTES[type(parts.vote)](parts.vote, stack.deltas, weights, site)
     merged = stages.REDUCERS[type(parts.reduce)](parts.reduce, stack.deltas, masks, weights, site)
-    if back is not None:
-        merged = back(merged)
+    merged = back(merged)
+    spanned = iter(_spanned(rule, site.scope))
     for post in parts.posts:
-        merged = stages.POSTS[type(post)](post, merged, deltas, site)
+        there = dataclasses.replace(site, peers=next(spanned)) if post.spans_model else site
+        merged = stages.POSTS[type(post)](post, merged, deltas, there)
     return merged
+
+
+def _inside(
+    parts: Parts, deltas: Sequence[torch.Tensor], site: Site
+) -> tuple[Sequence[torch.Tensor], Callable[[torch.Tensor], torch.Tensor]]:
+    if parts.lens is None:
+        return deltas, lambda merged: merged
+    return stages.LENSES[type(parts.lens)](parts.lens, deltas, site)
 
 
 def gated(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> Stack:
@@ -90,26 +138,23 @@ def gated(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> Stack:
         stack = stages.GATES[type(gate)](gate, stack, site)
     if parts.restore is not None:
         restored = stages.RESTORES[type(parts.restore)](parts.restore, stack, site)
-        stack = Stack(restored, stack.raw, stack.kept)
+        stack = dataclasses.replace(stack, deltas=restored)
     return stack
 
 
-def _voices(parts: Parts, site: Site) -> Iterator[Sequence[torch.Tensor]]:
-    for at, deltas in site.scope.deltas():
-        inside = deltas if parts.lens is None else stages.LENSES[type(parts.lens)](parts.lens, deltas, at)[0]
-        yield gated(parts, inside, at).deltas
+def _voices(rule: Parts, scope: Scope) -> Iterator[Sequence[torch.Tensor]]:
+    for site, deltas in scope.deltas():
+        for parts, each, there in _cut(rule, deltas, site):
+            yield gated(parts, _inside(parts, each, there)[0], there).deltas
 
 
-def _on_matrices(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> torch.Tensor:
-    """Stages that act on matrices, on a matrix, on each matrix of a stack of them, or left out where there is none."""
-    shape = deltas[0].shape
-    if len(shape) < 2 or min(shape[-2:]) < 2 or site.position.role in _OFF_MATRICES:
-        return merge_deltas(parts.off_matrices, deltas, site)
-    if len(shape) == 2:
-        return merge_deltas(parts, deltas, site)
-    size = shape[-2:].numel()
-    flat = [delta.reshape(-1, *shape[-2:]) for delta in deltas]
-    origins = [None] * len(flat[0]) if site.origin is None else site.origin.reshape(-1, *shape[-2:])
-    sites = (dataclasses.replace(site.piece(index * size), origin=origin) for index, origin in enumerate(origins))
-    merged = [merge_deltas(parts, each, at) for each, at in zip(zip(*flat, strict=True), sites, strict=True)]
-    return torch.stack(merged).reshape(shape)
+def _spanned(rule: Parts, scope: Scope) -> Iterator[Peers]:
+    """For each post that spans the model, in order, the tensors of the rule as they stand just before it."""
+
+    def tensors(before: Parts) -> Iterator[tuple[torch.Tensor, Sequence[torch.Tensor]]]:
+        return ((_merge_whole(before, deltas, site), deltas) for site, deltas in scope.deltas())
+
+    for place, post in enumerate(rule.posts):
+        if post.spans_model:
+            before = dataclasses.replace(rule, posts=rule.posts[:place])
+            yield Peers(place, functools.partial(tensors, before))

@@ -11,8 +11,12 @@ import torch
 
 from evomerge.checkpoints.roles import Position
 from evomerge.merging.draws import Draw
+from evomerge.merging.facts import Facts
 
 T = TypeVar("T")
+
+_TABLES = ("embedding", "head")
+"""Roles whose tensors are tables of vectors: their singular vectors mean nothing (rows of unseen tokens are zero)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,19 @@ def _nobody() -> Iterator[Sequence[torch.Tensor]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Peers:
+    """The tensors of a rule as they stand just before a post whose effect on one depends on the others.
+
+    Attributes:
+        place: How many posts come before.
+        tensors: Gives, one tensor after the other, the merged task vector and those of the experts, in float32.
+    """
+
+    place: int
+    tensors: Callable[[], Iterator[tuple[torch.Tensor, Sequence[torch.Tensor]]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One tensor, or a piece of it, in one blend.
 
@@ -53,6 +70,10 @@ class Site:
         start: Where in the flattened tensor the piece begins; 0 for whole tensors.
         thresholds: Per expert, the magnitude that its first gate keeps from, where known beforehand.
         factors: Per expert, what restores the L1 norm, where known beforehand.
+        facts: What is remembered of the models, where something is.
+        keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
+        own: Per expert, its task vector before any stage, for stages that act on matrices.
+        peers: For a post that spans the model, the tensors that it spans.
     """
 
     tensor: str
@@ -65,6 +86,15 @@ class Site:
     start: int = 0
     thresholds: tuple[float, ...] | None = None
     factors: tuple[float, ...] | None = None
+    facts: Facts | None = None
+    keys: Sequence[Hashable | None] = ()
+    own: Sequence[torch.Tensor] = ()
+    peers: Peers | None = None
+
+    def has_matrices(self, shape: torch.Size) -> bool:
+        """Whether the tensor is a matrix, or a stack of them, with singular vectors that mean something."""
+        is_matrix = len(shape) >= 2 and min(shape[-2:]) >= 2 and shape.numel() > 0
+        return is_matrix and self.position.role not in _TABLES
 
     def piece(self, start: int) -> Site:
         """The same site for a piece of the tensor."""

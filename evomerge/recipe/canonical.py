@@ -14,6 +14,7 @@ from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.redundancy import without_redundancy
 from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
+from evomerge.recipe.stages.adapters import Copa, Lego
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
 
@@ -68,7 +69,9 @@ def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) 
     if isinstance(parts.weigh, Weigh) and parts.reduce.takes_factor:
         parts = _fold_scale(parts, parts.weigh.weigh, parts.reduce)
         parts = dataclasses.replace(parts, lens=None if _ignores_lens(parts) else parts.lens)
-    from_zero = has_origin and (parts.from_zero or (parts.is_affine and _sum_to_one(parts)))
+    elif isinstance(parts.weigh, Weigh) and isinstance(parts.reduce, Lego | Copa):
+        parts = _fold_factors(parts, parts.weigh.weigh)
+    from_zero = has_origin and (parts.from_zero or (parts.is_affine and parts.sums_to_one))
     silent = isinstance(parts.weigh, Weigh) and not isinstance(parts.reduce, Linear) and set(parts.weigh.weigh) == {1.0}
     stages = dataclasses.replace(parts, from_zero=from_zero).stages
     return tuple(_rounded(stage) for stage in stages if not (silent and isinstance(stage, Weigh)))
@@ -104,6 +107,16 @@ def _fold_scale(parts: Parts, weights: tuple[float, ...], reduce: StageValue) ->
     return _with(parts, reduce, weights, scale, posts)
 
 
+def _fold_factors(parts: Parts, weights: tuple[float, ...]) -> Parts:
+    """Only the ratios of LEGO's weights count; CoPA's act twice, on both factors."""
+    scale = 1.0 if parts.scale is None else parts.scale
+    if isinstance(parts.reduce, Lego):
+        weights = tuple(weight / (max(weights) or 1.0) for weight in weights)
+    elif scale > 0:
+        weights, scale = tuple(weight * math.sqrt(scale) for weight in weights), 1.0
+    return _with(parts, parts.reduce, weights, scale, ())
+
+
 def _with(
     parts: Parts, reduce: StageValue, weights: tuple[float, ...], scale: float, posts: tuple[StageValue, ...]
 ) -> Parts:
@@ -115,13 +128,9 @@ def _with(
 
 def _ignores_lens(parts: Parts) -> bool:
     """Whether all stages inside the lens are linear, so that no coordinates show in the result."""
-    return isinstance(parts.reduce, Linear) and not parts.gates and parts.vote is None
-
-
-def _sum_to_one(parts: Parts) -> bool:
-    """Whether the origin cancels in O + Σ w_k (W_k − O), up to the rounding of the weights."""
-    weights = [weight * (parts.scale or 0.0) for weight in parts.weigh.weigh] if isinstance(parts.weigh, Weigh) else []
-    return math.isclose(math.fsum(weights), 1.0, rel_tol=0, abs_tol=1e-8 * math.fsum(map(abs, weights)))
+    # without the lens, and without another stage on matrices, a stack of them counts as one tensor
+    same_tensors = all(post.is_entrywise for post in parts.posts) or any(post.on_matrices for post in parts.posts)
+    return isinstance(parts.reduce, Linear) and not parts.gates and parts.vote is None and same_tensors
 
 
 def _joined(gates: Iterable[StageValue]) -> list[StageValue]:

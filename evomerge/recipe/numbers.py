@@ -52,8 +52,22 @@ def _not_negative(value: float) -> float:
     return value
 
 
+def _portion(value: float) -> float:
+    if not 0 < value <= 1:
+        raise fault(f"{value:g} is {'above 1' if value > 1 else 'not above 0'}. A portion lies in (0, 1].")
+    return value
+
+
+def _strength(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise fault(f"{value:g} is {'above 1' if value > 1 else 'below 0'}. A strength lies in [0, 1].")
+    return value
+
+
 Density: TypeAlias = Annotated[float, pydantic.AfterValidator(_density)]
 Fraction: TypeAlias = Annotated[float, pydantic.AfterValidator(_fraction)]
+Portion: TypeAlias = Annotated[float, pydantic.AfterValidator(_portion)]
+Strength: TypeAlias = Annotated[float, pydantic.AfterValidator(_strength)]
 Share: TypeAlias = Annotated[float, pydantic.AfterValidator(_share)]
 Positive: TypeAlias = Annotated[float, pydantic.AfterValidator(_positive)]
 NotNegative: TypeAlias = Annotated[float, pydantic.AfterValidator(_not_negative)]

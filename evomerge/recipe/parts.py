@@ -50,7 +50,7 @@ class Parts:
             from_zero=isinstance(one("origin"), Origin),
             lens=one("lens"),
             gates=tuple(slots.get("gate", ())),
-            restore=one("restore"),
+            restore=one("restore") if "gate" in slots else None,
             vote=one("vote"),
             weigh=one("weigh") or Weigh(weigh=(1.0,) * num_experts),
             reduce=one("reduce") or Linear(reduce="sum"),
@@ -72,21 +72,37 @@ class Parts:
 
     @property
     def off_matrices(self) -> Parts:
-        """What is left of the pipe for tensors that are no matrices: their plain mean where a reducer cannot act."""
+        """What is left of the pipe for tensors that are no matrices: mostly their mean where a reducer cannot act."""
+        posts = tuple(post for post in self.posts if not post.on_matrices)
         return dataclasses.replace(
             self,
             lens=None if self.lens and self.lens.on_matrices else self.lens,
             gates=tuple(gate for gate in self.gates if not gate.on_matrices),
             restore=None if self.restore and self.restore.on_matrices else self.restore,
-            reduce=Linear(reduce="mean") if self.reduce.on_matrices else self.reduce,
-            posts=tuple(post for post in self.posts if not post.on_matrices),
+            reduce=self._elsewhere if self.reduce.on_matrices else self.reduce,
+            posts=posts if self.reduce.elsewhere != "origin" else (Scale(post="scale", by=0.0),),
         )
+
+    @property
+    def _elsewhere(self) -> Linear:
+        return Linear(reduce="mean" if self.reduce.elsewhere == "mean" else "sum")
+
+    @property
+    def off_factors(self) -> Parts:
+        """What is left of the pipe for tensors that adapters bring whole: their mean where a reducer wants factors."""
+        return dataclasses.replace(self, reduce=Linear(reduce="mean")) if self.reduce.on_factors else self
 
     @property
     def scale(self) -> float | None:
         """Product of the posts where they are scales; None where there are others."""
         factors = [post.by for post in self.posts if isinstance(post, Scale)]
         return math.prod(factors) if len(factors) == len(self.posts) else None
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether the origin cancels in O + Σ w_k (W_k − O), up to the rounding of the weights."""
+        weights = [weight * (self.scale or 0.0) for weight in self.weigh.weigh] if isinstance(self.weigh, Weigh) else []
+        return math.isclose(math.fsum(weights), 1.0, rel_tol=0, abs_tol=1e-8 * math.fsum(map(abs, weights)))
 
     @property
     def is_affine(self) -> bool:

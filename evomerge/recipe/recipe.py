@@ -10,6 +10,7 @@ import pydantic
 from pydantic_core import InitErrorDetails
 
 from evomerge.documents import Value, fault, shown, suggestion, tree_of
+from evomerge.recipe.adapters import adapter_faults
 from evomerge.recipe.presets import PRESETS, PresetValue
 from evomerge.recipe.stages import Pipe, StageValue
 from evomerge.recipe.where import Where
@@ -20,15 +21,17 @@ DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
 
 class ModelRef(Value):
-    """A checkpoint: where it lies and what it must contain.
+    """A model: where it lies and what it must contain.
 
     Attributes:
-        path: Folder of a Hugging Face checkpoint.
+        path: Folder of a Hugging Face checkpoint, or of a LoRA adapter as peft saves it.
         digest: `sha256:` of its config and tensor files; filled in when the model is first opened.
+        adapts: Name of the model that an adapter was trained on; absent: the folder is a whole model.
     """
 
     path: str
     digest: str | None = None
+    adapts: str | None = None
 
     @property
     def identity(self) -> str:
@@ -125,7 +128,7 @@ class Recipe(Value):
     def _fits_together(self) -> Self:
         faults = [
             InitErrorDetails(type=fault(what), loc=place, input=None)
-            for place, what in [*_blend_faults(self), *_tokenizer_faults(self)]
+            for place, what in [*adapter_faults(self), *_blend_faults(self), *_tokenizer_faults(self)]
         ]
         if faults:
             raise pydantic.ValidationError.from_exception_data("Recipe", faults)
@@ -138,23 +141,28 @@ class Recipe(Value):
 
     @property
     def donor(self) -> str:
-        """Name of the model that gives config and layout: the result's origin, else its first expert."""
+        """Name of the model that gives config and layout: the result's origin, else its first expert or its base."""
         name = self.result
         while name in self.blends:
             blend = self.blends[name]
             name = blend.origin or blend.experts[0]
-        return name
+        return self.models[name].adapts or name
 
     @property
     def tokenizer_donor(self) -> str:
-        """Name of the model whose tokenizer the result takes."""
-        return self.tokenizer.source if self.tokenizer else self.donor
+        """Name of the model whose tokenizer the result takes; an adapter has its base's."""
+        name = self.tokenizer.source if self.tokenizer else self.donor
+        return self.models[name].adapts or name
 
     @property
     def identities(self) -> dict[str, str]:
         """What tells each model and blend from the others, by its name: content for models, place for blends."""
         blends = {name: f"blend:{index}" for index, name in enumerate(self.blends)}
-        return {name: model.identity for name, model in self.models.items()} | blends
+        models = {
+            name: model.identity + (f" on {self.models[model.adapts].identity}" if model.adapts else "")
+            for name, model in self.models.items()
+        }
+        return models | blends
 
     @cached_property
     def canonical(self) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evomerge.recipe.adapters import with_bases
 from evomerge.recipe.recipe import Blend, Recipe
 from evomerge.recipe.stages import Linear, Weigh
 
@@ -22,5 +23,4 @@ def references(recipe: Recipe) -> dict[str, Recipe]:
 def _average(recipe: Recipe, names: tuple[str, ...]) -> Recipe:
     pipe = (Weigh(weigh=(1.0,) * len(names)), Linear(reduce="mean"))
     blend = Blend(experts=names, pipe=pipe)
-    models = {name: recipe.models[name] for name in names}
-    return Recipe(models=models, blends={"average": blend}, dtype=recipe.dtype)
+    return Recipe(models=with_bases(recipe.models, names), blends={"average": blend}, dtype=recipe.dtype)

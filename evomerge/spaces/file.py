@@ -9,6 +9,7 @@ import pydantic
 
 from evomerge.documents import Tree, Value, fault, key, parse
 from evomerge.errors import ConfigError, Problem
+from evomerge.recipe.adapters import base_faults
 from evomerge.recipe.recipe import DType, ModelRef, Recipe, TokenizerPolicy
 from evomerge.recipe.where import Role
 from evomerge.spaces.genes import ChoiceGene, Gene, Scalar
@@ -87,6 +88,9 @@ class SpaceFile(Value):
         for name in RESERVED_NAMES:
             if name in models:
                 raise fault(f'"{name}" is what reports call something else. Give the model another name.')
+        if groundless := [*base_faults(models)]:
+            (_, *place), what = groundless[0]
+            raise fault(f"{key(place)}: {what}")
         return models
 
     @pydantic.field_validator("seeds")

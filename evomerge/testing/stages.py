@@ -83,7 +83,10 @@ class FormulaContract(ABC):
             assert all(map(torch.equal, (*experts, origin), before))
 
     def _merge(self, experts: Tensors, origin: torch.Tensor) -> torch.Tensor:
-        return merged(self._pipe(self.rule, len(experts)), experts, origin)
+        return self._run(self._pipe(self.rule, len(experts)), experts, origin)
+
+    def _run(self, pipe: Sequence[StageValue], experts: Tensors, origin: torch.Tensor) -> torch.Tensor:
+        return merged(pipe, experts, origin)
 
     def _pipe(self, rule: dict[str, Any], num_experts: int) -> tuple[StageValue, ...]:
         blend = parse(Blend, {"origin": "o", "experts": ["e"] * num_experts, "rules": [rule]}, "rule")
@@ -176,10 +179,13 @@ def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:
     stages: list[dict[str, Any]] = []
     if rng.random() < 0.3:
         stages.append({"origin": rng.choice(["base", "zero"])})
-    for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
-        stages.append(_random_gate(rng, num_experts))
+    lens = [{"lens": "joint_svd"}] if rng.random() < 0.1 else []
+    gates = [_random_gate(rng, num_experts) for _ in range(rng.choice([0, 0, 1, 1, 2, 3]))]
+    if any(gate.get("scope") == "model" for gate in gates):  # inside a lens each tensor has its own coordinates
+        lens = []
+    stages += [*lens, *gates]
     if rng.random() < 0.5:
-        stages.append({"restore": rng.choice(["none", "inverse", "l1"])})
+        stages.append({"restore": rng.choice(["none", "inverse", "l1", "nuclear"])})
     if rng.random() < 0.5:
         stages.append({"vote": rng.choice(["none", "sign"]), "tally": rng.choice(["weighted", "plain"])})
     if rng.random() < 0.8:
@@ -187,9 +193,10 @@ def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:
     if rng.random() < 0.9:
         sphere = num_experts == 2 and rng.random() < 0.3
         t = rng.choice([0.0, 1.0, 0.5, round(rng.random(), 3)])
-        stages.append({"reduce": "sphere", "t": t} if sphere else {"reduce": rng.choice(["sum", "mean"])})
-    for _ in range(rng.choice([0, 0, 1, 2])):
-        stages.append({"post": "scale", "by": _random_factor(rng)})
+        others = _random_subspaces(rng) if rng.random() < 0.2 else {"reduce": rng.choice(["sum", "mean"])}
+        stages.append({"reduce": "sphere", "t": t} if sphere else others)
+    scales = [{"post": "scale", "by": _random_factor(rng)} for _ in range(rng.choice([0, 0, 1, 2]))]
+    stages += [*scales, _random_post(rng)] if rng.random() < 0.2 else scales
     return tuple(map(parse_stage, stages))
 
 
@@ -251,10 +258,32 @@ def _random_where(rng: random.Random) -> dict[str, Any]:
 def _random_gate(rng: random.Random, num_experts: int) -> dict[str, Any]:
     one = [1.0, 0.5, 0.1, round(rng.uniform(0.05, 1.0), 3)]
     each = [rng.choice(one) for _ in range(num_experts)]
-    gate: dict[str, Any] = {"gate": rng.choice(["none", "top", "bernoulli"]), "density": rng.choice([each[0], each])}
+    kind = rng.choice(["none", "top", "top", "bernoulli", "bernoulli", "low_rank", "spectral_top"])
+    gate: dict[str, Any] = {"gate": kind, "density": rng.choice([each[0], each])}
     if gate["gate"] == "top" and rng.random() < 0.3:
         gate |= rng.choice([{"scope": "model"}, {"ties": "first"}])
     return gate
+
+
+def _random_subspaces(rng: random.Random) -> dict[str, Any]:
+    kinds: list[dict[str, Any]] = [
+        {"reduce": "matrix_sum"},
+        {"reduce": "procrustes", "rank": rng.choice([1.0, 0.5, 0.2])},
+        {"reduce": "common_space", "common": rng.choice([1.0, 0.5, 0.0])},
+        {"reduce": "spectral_flow", "t": rng.choice([None, 0.0, 2.0, 300.0]), "start": rng.choice(["sum", "mean"])},
+        {"reduce": "consensus", "combine": "mean", "steps": 3, "gain": 1.5},
+        {"reduce": "fold", "alpha": rng.choice([0.0, 0.5, 1.0])},
+    ]
+    return rng.choice(kinds)
+
+
+def _random_post(rng: random.Random) -> dict[str, Any]:
+    kinds: list[dict[str, Any]] = [
+        {"post": "flatten", "strength": rng.choice([0.0, 0.5, 1.0])},
+        {"post": "calibrate"},
+        {"post": "norm_match", "scope": rng.choice(["tensor", "model"])},
+    ]
+    return rng.choice(kinds)
 
 
 def _random_factor(rng: random.Random) -> float:

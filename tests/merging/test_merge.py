@@ -193,3 +193,15 @@ class TestMisfits:
         with pytest.raises(CandidateFailed) as caught:
             merge.tensor("model.norm.weight")
         assert str(caught.value) == "tensor model.norm.weight has the shapes [16] and [3] in the models of blend mix."
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_what_is_remembered_of_task_vectors_is_not_used_for_whole_weights(recipe_of: MakeRecipe, first: int) -> None:
+    gated = [{"gate": "top", "density": 0.3}, {"weigh": [1, 1]}, {"reduce": "sum"}]
+    recipes = [recipe_of({"pipe": gated}), recipe_of({"pipe": [{"origin": "zero"}, *gated]})]
+    library, name = Library(), "lm_head.weight"
+    for _ in range(2):  # who asks a second time is remembered
+        Merge(recipes[first], library).rounded(name)
+    other = recipes[1 - first]
+    for _ in range(2):
+        assert torch.equal(Merge(other, library).rounded(name), Merge(other, Library()).rounded(name))

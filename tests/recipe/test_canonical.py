@@ -39,6 +39,11 @@ def tensors_of(rng: random.Random, num_experts: int) -> tuple[list[torch.Tensor]
     return each[1:], each[0]
 
 
+def accuracy(pipe: tuple[Any, ...], num_experts: int) -> float:
+    """Singular directions of nearly equal strength turn further than rounding moves entries."""
+    return 5e-5 if Parts.of(pipe, num_experts).needs_matrices else 2e-6
+
+
 # A vote is a step function, and once in some thousand draws rounding takes it over the step: always the same draws.
 @settings(derandomize=True, max_examples=200)
 @given(RNGS, st.integers(1, 4), st.booleans())
@@ -47,7 +52,7 @@ def test_the_canonical_form_gives_the_same_tensors(rng: random.Random, num_exper
     experts, origin = tensors_of(rng, num_experts)
     base = origin if has_origin else None
     plain = merged(pipe, experts, base)
-    tolerance = 2e-6 * max(1.0, float(plain.abs().max()))
+    tolerance = accuracy(pipe, num_experts) * max(1.0, float(plain.abs().max()))
     short = canonical_pipe(pipe, num_experts, has_origin)
     torch.testing.assert_close(merged(short, experts, base), plain, rtol=0, atol=tolerance)
 
@@ -392,7 +397,9 @@ class TestLaws:
         pipe = random_pipe(rng, 2)
         experts, _ = tensors_of(rng, 2)
         larger = merged(pipe, [expert * scale for expert in experts], None)
-        torch.testing.assert_close(larger, merged(pipe, experts, None) * scale, rtol=1e-4, atol=1e-5)
+        expected = merged(pipe, experts, None) * scale
+        tolerance = 2 * accuracy(pipe, 2) * max(1.0, float(expected.abs().max()))
+        torch.testing.assert_close(larger, expected, rtol=1e-4, atol=tolerance)
 
     @given(RNGS, st.sampled_from(["top", "bernoulli"]), st.floats(0.05, 1), st.floats(0.05, 1))
     def test_gates_of_a_kind_are_nested(self, rng: random.Random, gate: str, one: float, other: float) -> None:

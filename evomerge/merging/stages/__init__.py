@@ -10,16 +10,18 @@ from evomerge.merging.stages import (
     reducers,
     reducers_spherical,
     restore,
+    spectral,
+    subspaces,
     votes,
     weighers,
     weighers_joint,
 )
 from evomerge.merging.stages.signatures import Gate, Kind, Lens, Post, Reducer, Restoration, Vote, Weigher
 
-LENSES: dict[Kind, Lens] = {}
-GATES: dict[Kind, Gate] = {**gates.GATES, **gates_ranked.GATES, **gates_joint.GATES}
-RESTORES: dict[Kind, Restoration] = {**restore.RESTORES}
+LENSES: dict[Kind, Lens] = {**spectral.LENSES}
+GATES: dict[Kind, Gate] = {**gates.GATES, **gates_ranked.GATES, **gates_joint.GATES, **spectral.GATES}
+RESTORES: dict[Kind, Restoration] = {**restore.RESTORES, **spectral.RESTORES}
 WEIGHERS: dict[Kind, Weigher] = {**weighers.WEIGHERS, **weighers_joint.WEIGHERS}
 VOTES: dict[Kind, Vote] = {**votes.VOTES}
-REDUCERS: dict[Kind, Reducer] = {**reducers.REDUCERS, **reducers_spherical.REDUCERS}
-POSTS: dict[Kind, Post] = {**posts.POSTS}
+REDUCERS: dict[Kind, Reducer] = {**reducers.REDUCERS, **reducers_spherical.REDUCERS, **subspaces.REDUCERS}
+POSTS: dict[Kind, Post] = {**posts.POSTS, **spectral.POSTS}

@@ -22,11 +22,13 @@ class Stack:
         deltas: As they are now, one float32 tensor per expert, of one shape.
         raw: As they were before the gates.
         kept: Per kind of gate that has acted and per expert, with which probability entries were kept.
+        nuclear_norms: Per expert, that of `deltas`, where the last gate knows them.
     """
 
     deltas: Sequence[torch.Tensor]
     raw: Sequence[torch.Tensor]
     kept: Mapping[type[StageValue], Sequence[Share]]
+    nuclear_norms: Sequence[float] = ()
 
     @classmethod
     def of(cls, deltas: Sequence[torch.Tensor]) -> Stack:

@@ -17,8 +17,10 @@ def _model(tree: Tree) -> str:
     """A model's folder or hub name. Revisions and adapters are refused: folders of whole models are merged."""
     path, revision, lora = _reference(tree)
     if lora:
-        what = f"{shown(tree)} is a model with an adapter on it. Merge the adapter into a copy of {path} first"
-        raise fault(f"{what} (peft's merge_and_unload), and name the copy's folder.")
+        what = f"{shown(tree)} is a model with an adapter on it. Merge the adapter into a copy of {path}"
+        raise fault(
+            f"{what} (peft's merge_and_unload), or write a recipe of evomerge's, where a model may say `adapts`."
+        )
     if revision:
         how = f"`hf download {path} --revision {revision} --local-dir FOLDER`"
         raise fault(f"{shown(tree)} asks for a revision, but models are folders here. {how}, and name the folder.")

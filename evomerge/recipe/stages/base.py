@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 from evomerge.documents import Value
 
@@ -12,6 +12,8 @@ SLOTS = ("origin", "lens", "gate", "restore", "vote", "weigh", "reduce", "post")
 """The order in which stages act. `gate` and `post` may repeat; the others stand once at most."""
 
 REPEATABLE = ("gate", "post")
+
+Elsewhere: TypeAlias = Literal["mean", "sum", "origin"]
 
 CANCELLED = 1e-6
 """Weights whose sum is a smaller share than this of their sizes cancel: no mean can be taken over them."""
@@ -24,7 +26,9 @@ class StageValue(Value):
 
     Attributes:
         on_matrices: Whether it acts on matrices only. Other tensors, embeddings and heads pass such a gate, lens or
-            post by, and such a reducer is a mean for them.
+            post by, and such a reducer is a mean for them, or what `elsewhere` says.
+        elsewhere: What a reducer on matrices is for other tensors; `origin` leaves them as they were.
+        on_factors: Whether it acts on the factors of LoRA adapters, so that the experts can be nothing else.
         is_entrywise: Whether a result depends on the entries at the same place alone, so that a tensor may be cut.
         is_stochastic: Whether it draws random numbers.
         is_homogeneous: Whether scaled task vectors give results scaled alike, so that a factor may change places.
@@ -32,6 +36,8 @@ class StageValue(Value):
     """
 
     on_matrices: ClassVar[bool] = False
+    elsewhere: ClassVar[Elsewhere] = "mean"
+    on_factors: ClassVar[bool] = False
     is_entrywise: ClassVar[bool] = False
     is_stochastic: ClassVar[bool] = False
     is_homogeneous: ClassVar[bool] = True

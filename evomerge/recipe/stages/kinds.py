@@ -10,6 +10,7 @@ import pydantic
 
 from evomerge.documents import fault, shown, suggestion
 from evomerge.recipe.stages import (
+    adapters,
     gates,
     gates_joint,
     gates_ranked,
@@ -18,6 +19,8 @@ from evomerge.recipe.stages import (
     reducers,
     reducers_spherical,
     restore,
+    spectral,
+    subspaces,
     votes,
     weighers,
     weighers_joint,
@@ -36,7 +39,10 @@ _ROOMS = (
     weighers_joint,
     reducers,
     reducers_spherical,
+    adapters,
     posts,
+    spectral,
+    subspaces,
 )
 _LIST = "[number, …]"
 
@@ -85,6 +91,12 @@ def _in_order(pipe: tuple[StageValue, ...]) -> tuple[StageValue, ...]:
             raise fault(f'"{after}" stands after "{before}". Stages act in this order: {", ".join(SLOTS)}.')
         if before == after and before not in REPEATABLE:
             raise fault(f'"{before}" stands twice. Only {" and ".join(REPEATABLE)} may repeat.')
+    spanning = [stage for stage in pipe if stage.spans_model and stage.slot in ("gate", "reduce")]
+    if "lens" in slots and spanning:
+        what = f"{spanning[0].slot}: {getattr(spanning[0], spanning[0].slot)}"
+        raise fault(
+            f"{what} spans the model, but inside a lens each tensor has its own coordinates. Leave one of them out."
+        )
     return pipe
 
 
