@@ -22,7 +22,8 @@ COMMANDS = {
     "align": "re-coordinate a model towards another before a merge, with its function unchanged",
     "evaluate": "score a checkpoint or a recipe with a fitness",
     "inspect": "look at models before merging: norms, kinship, sign conflicts, foreign and re-gauged parts",
-    "ls": "list spaces, fitnesses, optimisers, presets, experiments and runs",
+    "ls": "list spaces, fitnesses, optimisers, operators, experiments and runs",
+    "show": "say what a merge operator does, its parameters and the pipe that it expands to",
     "validate": "check search-space, fitness and recipe files, all problems at once",
     "doctor": "look at this installation and machine, and say what is missing",
 }

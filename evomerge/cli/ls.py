@@ -45,7 +45,7 @@ def _optimizers() -> Iterator[Row]:
         yield name, entry.summary
 
 
-def _presets() -> Iterator[Row]:
+def _operators() -> Iterator[Row]:
     for name, preset in PRESETS.items():
         yield name, (preset.__doc__ or "").splitlines()[0]
 
@@ -64,6 +64,6 @@ _LISTS: dict[str, Callable[[], Iterator[Row]]] = {
     "fitness": _room("fitness"),
     "experiments": _room("experiments"),
     "optimizers": _optimizers,
-    "presets": _presets,
+    "operators": _operators,
     "runs": _runs,
 }

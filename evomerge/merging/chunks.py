@@ -1,4 +1,4 @@
-"""Chunks: an entrywise merge done piece by piece, so that its temporaries stay in the processor's cache."""
+"""Chunks: an entrywise or rowwise merge done piece by piece, so that its temporaries stay in the processor's cache."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from evomerge.merging.facts import Facts
+from evomerge.merging.norms import inner_products
 from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.resolved import is_resolvable, resolved
 from evomerge.merging.site import Site
 from evomerge.merging.stages import GATES
 from evomerge.merging.stages.gates import threshold_of_model
-from evomerge.merging.stages.reducers_spherical import sphere_weights
 from evomerge.merging.stages.restore import absolute_sum
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
-from evomerge.recipe.stages import Linear, Restore, Sphere, TopGate, Weigh
+from evomerge.recipe.stages import Restore, StageValue, TopGate
 
 CHUNK = 1 << 16
 """Entries of a piece: a few pieces of float32 fit a core's cache."""
@@ -32,20 +35,26 @@ class Sources:
         experts: Of one length, any float dtype.
         origin: None for zero.
         keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
-        piece_size: Entries of a piece.
+        piece_size: Entries of a piece, or of somewhat fewer or more where rows must not be cut.
+        width: Entries of a row, where pieces are whole rows; 1 where they are flat.
     """
 
     experts: Sequence[torch.Tensor]
     origin: torch.Tensor | None
     keys: Sequence[Hashable | None]
     piece_size: int = CHUNK
+    width: int = 1
 
     def pieces(self) -> Iterator[tuple[int, Sequence[torch.Tensor], torch.Tensor | None]]:
         """Start, experts and origin of every piece."""
-        for start in range(0, self.experts[0].numel(), self.piece_size):
-            span = slice(start, start + self.piece_size)
-            origin = None if self.origin is None else self.origin[span]
-            yield start, [expert[span] for expert in self.experts], origin
+        size = max(1, self.piece_size // self.width) * self.width
+        for start in range(0, self.experts[0].numel(), size):
+            span = slice(start, start + size)
+            origin = None if self.origin is None else self._rows(self.origin[span])
+            yield start, [self._rows(expert[span]) for expert in self.experts], origin
+
+    def _rows(self, piece: torch.Tensor) -> torch.Tensor:
+        return piece if self.width == 1 else piece.view(-1, self.width)
 
 
 def merge_into(
@@ -64,32 +73,47 @@ def merge_into(
         sources = dataclasses.replace(sources, origin=None)
     parts, site = prepared(parts, sources, site, facts)
     for start, experts, origin in sources.pieces():
-        write(start, run_pipe(parts, experts, origin, site.piece(start)))
+        write(start, run_pipe(parts, experts, origin, site.piece(start)).flatten())
 
 
 def can_cut(parts: Parts) -> bool:
     """Whether a piece can be merged without the rest of its tensor, but for a few numbers known beforehand."""
-    if isinstance(parts.reduce, Sphere):
-        is_bare = not parts.gates and parts.vote is None and parts.lens is None and isinstance(parts.weigh, Weigh)
-        return is_bare and parts.reduce.scope == "tensor"
     first, *others = [*parts.gates, None]
     gates = [gate for gate in (others if _is_trim(first) else [first, *others]) if gate is not None]
     restore = () if parts.restore is None or isinstance(parts.restore, Restore) else (parts.restore,)
     rest = (*gates, *restore, parts.lens, parts.vote, parts.weigh, parts.reduce, *parts.posts)
-    return all(stage.is_entrywise for stage in rest if stage is not None)
+    return all(_is_local(stage) or is_resolvable(stage, parts) for stage in rest if stage is not None)
+
+
+def _is_local(stage: StageValue) -> bool:
+    is_known = stage.is_entrywise_over_model and stage.spans_model
+    return stage.is_entrywise or stage.is_rowwise or is_known
+
+
+def row_width(parts: Parts, tensor: torch.Tensor) -> int:
+    """Entries of the rows that pieces must be made of; 1 where a piece may begin anywhere.
+
+    Args:
+        parts: Those of which `can_cut` holds.
+        tensor: Of any expert; one without rows is one row.
+    """
+    if not any(stage.is_rowwise for stage in parts.stages):
+        return 1
+    return max(1, tensor.shape[-1] if tensor.ndim > 1 else tensor.numel())
 
 
 def _is_trim(gate: object) -> bool:
-    return isinstance(gate, TopGate) and gate.ties == "keep"
+    return isinstance(gate, TopGate)
 
 
 def prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[Parts, Site]:
     """The numbers that depend on whole tensors, put where pieces find them."""
-    if isinstance(parts.reduce, Sphere) and isinstance(parts.weigh, Weigh):
-        weights = _sphere_weights(parts.reduce, parts.weigh.weigh, sources, facts)
-        return dataclasses.replace(parts, weigh=Weigh(weigh=weights), reduce=Linear(reduce="sum")), site
+    if any(is_resolvable(stage, parts) for stage in parts.stages):
+        parts = resolved(parts, _inner_products(sources, facts))
     if parts.gates and isinstance(gate := parts.gates[0], TopGate):
         site = dataclasses.replace(site, thresholds=_thresholds(gate, sources, site, facts))
+        if gate.ties == "first":
+            parts, site = _with_first_ties(parts, gate, sources, site)
     if isinstance(parts.restore, Restore) and parts.restore.restore == "l1":
         site = dataclasses.replace(site, factors=_l1_factors(parts, sources, site))
     return parts, site
@@ -114,6 +138,29 @@ def _threshold(gate: TopGate, sources: Sources, site: Site, facts: Facts, expert
     return (Facts() if key is None else facts).largest(key, pieces, num_kept, total)
 
 
+def _with_first_ties(parts: Parts, gate: TopGate, sources: Sources, site: Site) -> tuple[Parts, Site]:
+    """Where the last entry stands that stays of those at the threshold; where all stay, a gate that keeps ties."""
+    ends = [_end_of_ties(gate, sources, site, expert) for expert in range(len(sources.experts))]
+    if any(end is not None for end in ends):
+        return parts, dataclasses.replace(site, ends_of_ties=tuple(ends))
+    return dataclasses.replace(parts, gates=(gate.model_copy(update={"ties": "keep"}), *parts.gates[1:])), site
+
+
+def _end_of_ties(gate: TopGate, sources: Sources, site: Site, expert: int) -> int | None:
+    total, threshold = sources.experts[expert].numel(), (site.thresholds or ())[expert]
+    num_kept = max(1, int(gate.density_of(expert) * total))
+    if gate.scope == "model" or num_kept >= total:
+        return None
+    num_above, places = 0, list[torch.Tensor]()
+    for start, experts, origin in sources.pieces():
+        magnitude = task_vectors([experts[expert]], origin)[0].abs().flatten()
+        num_above += int((magnitude > threshold).sum())
+        places.append((magnitude == threshold).nonzero().squeeze(1) + start)
+    tied = torch.cat(places)
+    num_staying = num_kept - num_above
+    return int(tied[num_staying - 1]) + 1 if num_staying < tied.numel() else None
+
+
 def _l1_factors(parts: Parts, sources: Sources, site: Site) -> tuple[float, ...]:
     """What restores the L1 norms that the gates take: one pass through the gates alone."""
     before, after = [list[float]() for _ in sources.experts], [list[float]() for _ in sources.experts]
@@ -127,22 +174,12 @@ def _l1_factors(parts: Parts, sources: Sources, site: Site) -> tuple[float, ...]
     return tuple(math.fsum(b) / math.fsum(a) if math.fsum(a) else 1.0 for b, a in zip(before, after, strict=True))
 
 
-def _sphere_weights(reduce: Sphere, weights: Sequence[float], sources: Sources, facts: Facts) -> tuple[float, ...]:
-    """The two factors of spherical interpolation between weighed experts, times their weights."""
-
-    def products() -> tuple[float, float, float]:
-        sums = [[], [], []]  # type: list[list[float]]
+def _inner_products(sources: Sources, facts: Facts) -> npt.NDArray[np.float64]:
+    def products() -> npt.NDArray[np.float64]:
+        num_experts = len(sources.experts)
+        gram_EE = np.zeros((num_experts, num_experts))
         for _, experts, origin in sources.pieces():
-            # float64 sums: over 10^8 entries a float32 sum loses the angle between close models
-            first, second = (delta.double() for delta in task_vectors(experts, origin))
-            for terms, (one, other) in zip(sums, ((first, first), (second, second), (first, second)), strict=True):
-                terms.append(float(torch.dot(one, other)))
-        return math.fsum(sums[0]), math.fsum(sums[1]), math.fsum(sums[2])
+            gram_EE += inner_products(task_vectors(experts, origin))
+        return gram_EE
 
-    key = None if None in sources.keys else ("products", *sources.keys)
-    square_first, square_second, dot = products() if key is None else facts.once(key, products)
-    first, second = weights
-    shares = sphere_weights(
-        square_first * first**2, square_second * second**2, dot * first * second, reduce.t, reduce.straight_from
-    )
-    return first * shares[0], second * shares[1]
+    return products() if None in sources.keys else facts.once(("inner products", *sources.keys), products)

@@ -56,6 +56,10 @@ class Loop:
         is_mean = parts.reduce.reduce == "mean"
         if not isinstance(vote, SignVote | None) or (is_mean and (vote is None or min(parts.weigh.weigh) < 0)):
             return None
+        if any(isinstance(gate, TopGate) and gate.ties == "first" for gate in parts.gates):
+            return None
+        if vote is not None and (vote.tally == "count" or vote.zero != "plus"):
+            return None
         if restore == "inverse" and gates != (BernoulliGate,):
             return None
         return cls(TopGate in gates, BernoulliGate in gates, restore, vote.tally if vote else None, is_mean)

@@ -12,7 +12,7 @@ import torch
 from evomerge.checkpoints import Adapted, Checkpoint, shared_rows
 from evomerge.errors import CandidateFailed
 from evomerge.merging.adapters.blend import acts_on_factors, merged_change
-from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared
+from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared, row_width
 from evomerge.merging.draws import Draw
 from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.library import Library
@@ -129,6 +129,7 @@ class Merge:
             [expert.flatten() for expert in experts],
             origin if origin is None else origin.flatten(),
             self._keys(blend, name, rule.parts.from_zero),
+            width=row_width(rule.parts, experts[0]),
         )
 
         def write(start: int, piece: torch.Tensor) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+N = TypeVar("N", bound=np.generic)
 
 Pieces = Callable[[], Iterable[torch.Tensor]]
 """Gives the same float32 tensors, piece by piece, as often as it is called."""
@@ -89,21 +92,30 @@ def nth(magnitude: npt.NDArray[np.float32], num_kept: int) -> float:
     return float(magnitude[place])
 
 
-def ranks_in_rows(magnitude_RC: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """The place of every magnitude in the ascending order of its row, from 0; of equals, those that come first.
+def by_rank(magnitude_RC: npt.NDArray[np.float32], values_C: npt.NDArray[N]) -> npt.NDArray[N]:
+    """For every magnitude the value that stands at its place in the ascending order of its row.
+
+    Of equals, those that come first have the lower places.
 
     Args:
         magnitude_RC: Not negative, of rows R and columns C.
+        values_C: One per place.
+
+    Returns:
+        found_RC: Of the values' dtype.
     """
-    num_columns = magnitude_RC.shape[1]
+    num_rows, num_columns = magnitude_RC.shape
     # The bits of floats that are not negative are in the floats' order. With the column beside them whole numbers are
     # sorted, which is several times faster than finding an order by indices.
-    bits_RC = np.ascontiguousarray(magnitude_RC).view(np.uint32).astype(np.uint64)
-    bits_RC = np.sort((bits_RC << np.uint64(32)) | np.arange(num_columns, dtype=np.uint64), axis=1)
-    columns_RC = (bits_RC & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    ranks_RC = np.empty_like(columns_RC)
-    np.put_along_axis(ranks_RC, columns_RC, np.arange(num_columns)[None, :], axis=1)
-    return ranks_RC
+    places_RC = np.ascontiguousarray(magnitude_RC).view(np.uint32).astype(np.uint64)
+    places_RC <<= np.uint64(32)
+    places_RC |= np.arange(num_columns, dtype=np.uint64)
+    places_RC.sort(axis=1)
+    places_RC &= np.uint64(0xFFFFFFFF)
+    places_RC += np.arange(num_rows, dtype=np.uint64)[:, None] * np.uint64(num_columns)
+    found = np.empty(num_rows * num_columns, values_C.dtype)
+    found[places_RC.view(np.int64).ravel()] = np.tile(values_C, num_rows)
+    return found.reshape(num_rows, num_columns)
 
 
 def within_ranks(magnitude: npt.NDArray[np.float32], first: int, last: int) -> npt.NDArray[np.bool_]:

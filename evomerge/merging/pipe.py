@@ -108,11 +108,11 @@ def merge_deltas(parts: Parts, deltas: Sequence[torch.Tensor], site: Site, rule:
     """
     inside, back = _inside(parts, deltas, site)
     stack = gated(parts, inside, site)
+    if parts.weigh.spans_model or (parts.vote is not None and parts.vote.spans_model):
+        site = dataclasses.replace(site, voices=functools.partial(_voices, rule, site.scope))
     weights = stages.WEIGHERS[type(parts.weigh)](parts.weigh, stack, site)
     masks: Masks = ()
     if parts.vote is not None:
-        if parts.vote.spans_model:
-            site = dataclasses.replace(site, voices=functools.partial(_voices, rule, site.scope))
         masks = stages.VOTES[type(parts.vote)](parts.vote, stack.deltas, weights, site)
     merged = stages.REDUCERS[type(parts.reduce)](parts.reduce, stack.deltas, masks, weights, site)
     merged = back(merged)
@@ -142,10 +142,12 @@ def gated(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> Stack:
     return stack
 
 
-def _voices(rule: Parts, scope: Scope) -> Iterator[Sequence[torch.Tensor]]:
+def _voices(rule: Parts, scope: Scope) -> Iterator[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]:
+    """Task vectors before and after gates and restoration, of all tensors of a rule."""
     for site, deltas in scope.deltas():
         for parts, each, there in _cut(rule, deltas, site):
-            yield gated(parts, _inside(parts, each, there)[0], there).deltas
+            inside = _inside(parts, each, there)[0]
+            yield inside, gated(parts, inside, there).deltas
 
 
 def _spanned(rule: Parts, scope: Scope) -> Iterator[Peers]:

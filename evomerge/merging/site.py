@@ -38,7 +38,7 @@ class Scope:
         return cast("T", self.known[key])
 
 
-def _nobody() -> Iterator[Sequence[torch.Tensor]]:
+def _nothing() -> Iterator[Any]:
     return iter(())
 
 
@@ -66,9 +66,10 @@ class Site:
         draws: Where the random numbers come from, per expert.
         scope: All tensors of the same rule.
         origin: What task vectors are measured from, in any float dtype; None for zero.
-        voices: Gives, one tensor of the rule after the other, what its experts have to say after gates and restoration.
+        voices: Gives, one tensor of the rule after the other, the task vectors before and after gates and restoration.
         start: Where in the flattened tensor the piece begins; 0 for whole tensors.
         thresholds: Per expert, the magnitude that its first gate keeps from, where known beforehand.
+        ends_of_ties: Per expert, the place from which on entries that equal the threshold go; None for nowhere.
         factors: Per expert, what restores the L1 norm, where known beforehand.
         facts: What is remembered of the models, where something is.
         keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
@@ -82,9 +83,10 @@ class Site:
     draws: Sequence[Draw]
     scope: Scope
     origin: torch.Tensor | None = None
-    voices: Callable[[], Iterator[Sequence[torch.Tensor]]] = _nobody
+    voices: Callable[[], Iterator[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]] = _nothing
     start: int = 0
     thresholds: tuple[float, ...] | None = None
+    ends_of_ties: tuple[int | None, ...] | None = None
     factors: tuple[float, ...] | None = None
     facts: Facts | None = None
     keys: Sequence[Hashable | None] = ()

@@ -64,6 +64,7 @@ def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) 
         gates=gates,
         restore=parts.restore if gates else None,
         vote=None if is_idle else parts.vote,
+        reduce=Linear(reduce="sum") if num_experts == 1 and parts.reduce.is_sum_alone else parts.reduce,
         posts=(*([Scale(post="scale", by=scale)] if scale != 1.0 else []), *posts),
     )
     if isinstance(parts.weigh, Weigh) and parts.reduce.takes_factor:

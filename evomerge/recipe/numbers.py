@@ -64,13 +64,16 @@ def _strength(value: float) -> float:
     return value
 
 
-Density: TypeAlias = Annotated[float, pydantic.AfterValidator(_density)]
-Fraction: TypeAlias = Annotated[float, pydantic.AfterValidator(_fraction)]
-Portion: TypeAlias = Annotated[float, pydantic.AfterValidator(_portion)]
-Strength: TypeAlias = Annotated[float, pydantic.AfterValidator(_strength)]
-Share: TypeAlias = Annotated[float, pydantic.AfterValidator(_share)]
-Positive: TypeAlias = Annotated[float, pydantic.AfterValidator(_positive)]
-NotNegative: TypeAlias = Annotated[float, pydantic.AfterValidator(_not_negative)]
+# The descriptions are the ranges that `evomerge show operator` prints.
+Density: TypeAlias = Annotated[float, pydantic.AfterValidator(_density), pydantic.Field(description="(0, 1]")]
+Fraction: TypeAlias = Annotated[float, pydantic.AfterValidator(_fraction), pydantic.Field(description="[0, 1]")]
+Portion: TypeAlias = Annotated[float, pydantic.AfterValidator(_portion), pydantic.Field(description="(0, 1]")]
+Strength: TypeAlias = Annotated[float, pydantic.AfterValidator(_strength), pydantic.Field(description="[0, 1]")]
+Share: TypeAlias = Annotated[float, pydantic.AfterValidator(_share), pydantic.Field(description="[0, 1)")]
+Positive: TypeAlias = Annotated[float, pydantic.AfterValidator(_positive), pydantic.Field(description="above 0")]
+NotNegative: TypeAlias = Annotated[
+    float, pydantic.AfterValidator(_not_negative), pydantic.Field(description="0 or more")
+]
 
 _FINITE = pydantic.ConfigDict(allow_inf_nan=False)
 
@@ -92,17 +95,26 @@ def _as_written(numbers: float | tuple[float, ...]) -> Tree:
 
 
 Densities: TypeAlias = Annotated[
-    float | tuple[float, ...], pydantic.PlainValidator(_OneOrEach(Density)), pydantic.PlainSerializer(_as_written)
+    float | tuple[float, ...],
+    pydantic.PlainValidator(_OneOrEach(Density)),
+    pydantic.PlainSerializer(_as_written),
+    pydantic.Field(description="(0, 1], one for all or one for each expert"),
 ]
 """Kept fraction of entries: one number for all experts, or one per expert."""
 
 Shares: TypeAlias = Annotated[
-    float | tuple[float, ...], pydantic.PlainValidator(_OneOrEach(Share)), pydantic.PlainSerializer(_as_written)
+    float | tuple[float, ...],
+    pydantic.PlainValidator(_OneOrEach(Share)),
+    pydantic.PlainSerializer(_as_written),
+    pydantic.Field(description="[0, 1), one for all or one for each expert"),
 ]
 """Part of the entries, from none to just short of all: one number for all experts, or one per expert."""
 
 Thresholds: TypeAlias = Annotated[
-    float | tuple[float, ...], pydantic.PlainValidator(_OneOrEach(NotNegative)), pydantic.PlainSerializer(_as_written)
+    float | tuple[float, ...],
+    pydantic.PlainValidator(_OneOrEach(NotNegative)),
+    pydantic.PlainSerializer(_as_written),
+    pydantic.Field(description="0 or more, one for all or one for each expert"),
 ]
 """What a size must exceed: one number for all experts, or one per expert."""
 

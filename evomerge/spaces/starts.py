@@ -16,12 +16,15 @@ from evomerge.spaces.holes import is_list
 _NEUTRAL: dict[str, tuple[dict[str, Tree], ...]] = {
     "origin": ({"origin": "base"},),
     "lens": (),
-    "gate": ({"gate": "none"}, {"gate": "top", "density": 1.0}, {"gate": "bernoulli", "density": 1.0}),
+    "gate": (
+        {"gate": "none"},
+        *({"gate": gate, "density": 1.0} for gate in ("top", "bernoulli", "rank_bernoulli", "band", "variance")),
+    ),
     "restore": ({"restore": "none"},),
     "vote": ({"vote": "none"},),
     "weigh": (),
     "reduce": ({"reduce": "sum"},),
-    "post": ({"post": "scale", "by": 1.0},),
+    "post": ({"post": "scale", "by": 1.0}, {"post": "ramp", "alpha": 1.0, "beta": 0.0}),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -83,3 +84,46 @@ def mean_of_agreed(deltas: Tensors, weights: Sequence[float]) -> torch.Tensor:
     """The weighted mean of those that agree; zero where nobody speaks."""
     total, share = agreed(deltas, weights)
     return total / torch.where(share == 0, 1.0, share)
+
+
+def disjoint(deltas: Tensors, merge: str) -> torch.Tensor:
+    """The code of TIES (arXiv:2306.01708): signs of plain sums, even ones decided by the majority."""
+    stack = torch.stack([delta.flatten() for delta in deltas])
+    signs = stack.sum(dim=0).sign()
+    signs[signs == 0] = 1.0 if signs.sum() >= 0 else -1.0
+    merged = torch.zeros_like(stack[0])
+    for entry in range(stack.shape[1]):
+        values = [float(value) for value in stack[:, entry] if float(value) * float(signs[entry]) > 0]
+        if values and merge == "mean":
+            merged[entry] = sum(values) / len(values)
+        elif values:
+            merged[entry] = sum(values) if merge == "sum" else max(values, key=abs)
+    return merged.view_as(deltas[0])
+
+
+def placed(values: list[float], low: float | None = None) -> list[float]:
+    """Values between their least, or a bound, and their greatest as numbers from 0 to 1."""
+    least, greatest = min(values) if low is None else low, max(values)
+    return [1.0 if greatest == least else (max(value, least) - least) / (greatest - least) for value in values]
+
+
+def balanced(deltas: Tensors, ratio: float) -> torch.Tensor:
+    """PCB-Merging as its code has it, over all entries of flat task vectors."""
+    count, num_experts = deltas[0].numel(), len(deltas)
+    raw = [delta.flatten().tolist() for delta in deltas]
+    totals = [sum(values) for values in zip(*raw, strict=True)]
+    clamped, shares = [], []
+    for flat in raw:
+        order = sorted(abs(value) for value in flat)
+        low, high = order[int(count * 0.0001)], order[int(count * (1 - 0.0001) - 1)]
+        sizes = [min(max(abs(value), low), high) for value in flat]
+        clamped.append([math.copysign(size, value) for size, value in zip(sizes, flat, strict=True)])
+        own = [math.exp(num_experts * place**2) for place in placed(sizes)]
+        score = [o * math.tanh(v * total) for o, v, total in zip(own, flat, totals, strict=True)]
+        shares.append(placed(score, sorted(score)[int(count * (1 - ratio))]))
+    merged = [
+        sum(share[i] * values[i] for share, values in zip(shares, clamped, strict=True))
+        / max(sum(share[i] for share in shares), 1e-12)
+        for i in range(count)
+    ]
+    return torch.tensor(merged, dtype=torch.float64).view_as(deltas[0])

@@ -185,18 +185,15 @@ def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:
         lens = []
     stages += [*lens, *gates]
     if rng.random() < 0.5:
-        stages.append({"restore": rng.choice(["none", "inverse", "l1", "nuclear"])})
+        stages.append({"restore": rng.choice(["none", "inverse", "l1", "std", "nuclear"])})
     if rng.random() < 0.5:
-        stages.append({"vote": rng.choice(["none", "sign"]), "tally": rng.choice(["weighted", "plain"])})
+        stages.append(_random_vote(rng, num_experts))
     if rng.random() < 0.8:
-        stages.append({"weigh": [_random_factor(rng) for _ in range(num_experts)]})
+        stages.append(_random_weigher(rng, num_experts))
     if rng.random() < 0.9:
-        sphere = num_experts == 2 and rng.random() < 0.3
-        t = rng.choice([0.0, 1.0, 0.5, round(rng.random(), 3)])
-        others = _random_subspaces(rng) if rng.random() < 0.2 else {"reduce": rng.choice(["sum", "mean"])}
-        stages.append({"reduce": "sphere", "t": t} if sphere else others)
-    scales = [{"post": "scale", "by": _random_factor(rng)} for _ in range(rng.choice([0, 0, 1, 2]))]
-    stages += [*scales, _random_post(rng)] if rng.random() < 0.2 else scales
+        stages.append(_random_reducer(rng, num_experts))
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        stages.append(_random_post(rng, num_experts))
     return tuple(map(parse_stage, stages))
 
 
@@ -258,11 +255,86 @@ def _random_where(rng: random.Random) -> dict[str, Any]:
 def _random_gate(rng: random.Random, num_experts: int) -> dict[str, Any]:
     one = [1.0, 0.5, 0.1, round(rng.uniform(0.05, 1.0), 3)]
     each = [rng.choice(one) for _ in range(num_experts)]
-    kind = rng.choice(["none", "top", "top", "bernoulli", "bernoulli", "low_rank", "spectral_top"])
-    gate: dict[str, Any] = {"gate": kind, "density": rng.choice([each[0], each])}
-    if gate["gate"] == "top" and rng.random() < 0.3:
-        gate |= rng.choice([{"scope": "model"}, {"ties": "first"}])
-    return gate
+    density = {"density": rng.choice([each[0], each])}
+    if rng.random() < 0.7:
+        kind = rng.choice(["none", "top", "top", "bernoulli", "bernoulli", "low_rank", "spectral_top"])
+        gate: dict[str, Any] = {"gate": kind} | density
+        if gate["gate"] == "top" and rng.random() < 0.3:
+            gate |= rng.choice([{"scope": "model"}, {"ties": "first"}])
+        return gate
+    scope = {"scope": rng.choice(["tensor", "row"])}
+    others: list[dict[str, Any]] = [
+        {"gate": "rank_bernoulli", "epsilon": rng.choice([0.0, 0.1, 0.4])} | density,
+        {"gate": "band", "gamma": rng.choice([0.0, 0.05, 0.3])} | density | scope,
+        {"gate": "block", "n": rng.randint(1, 3), "m": rng.randint(3, 5), "owner": rng.choice(["each", "exclusive"])},
+        {"gate": "variance", "density": each[0]},
+        {"gate": "clip", "at": 0.7, "unit": rng.choice(["rms", "one"])},
+        {"gate": "fusion"},
+        {"gate": "clamp", "low": 0.1, "high": 0.2, "scope": rng.choice(["tensor", "model"])},
+        {"gate": "sign"},
+    ]
+    return rng.choice(others)
+
+
+def _random_vote(rng: random.Random, num_experts: int) -> dict[str, Any]:
+    tally = {"tally": rng.choice(["weighted", "plain", "count"])}
+    votes: list[dict[str, Any]] = [
+        {"vote": "none"} | tally,
+        {"vote": "sign"} | tally,
+        {"vote": "sign", "zero": "majority"} | tally,
+        {"vote": "nonzero", "epsilon": rng.choice([0.0, 0.5]), "unit": rng.choice(["rms", "one"])},
+        {"vote": "tall", "threshold": rng.choice([0.4, [0.4] * num_experts]), "at_least": rng.randint(1, 2)},
+    ]
+    return rng.choice(votes)
+
+
+def _random_weigher(rng: random.Random, num_experts: int) -> dict[str, Any]:
+    factors = [_random_factor(rng) for _ in range(num_experts)]
+    weights = rng.choice([{}, {"weights": factors}])
+    scope = {"scope": rng.choice(["tensor", "model"])}
+    if rng.random() < 0.7:
+        return {"weigh": factors}
+    weighers: list[dict[str, Any]] = [
+        {"weigh": "energy"} | weights,
+        {"weigh": "norm", "exponent": rng.choice([2.0, 0.0, -1.0])} | scope | weights,
+        {"weigh": "overlap", "epsilon": 0.5} | scope | weights,
+        {"weigh": "balance", "ratio": rng.choice([0.1, 1.0])} | scope,
+        {"weigh": "divergence"} | weights,
+    ]
+    return rng.choice(weighers)
+
+
+def _random_reducer(rng: random.Random, num_experts: int) -> dict[str, Any]:
+    if rng.random() < 0.5:
+        return {"reduce": rng.choice(["sum", "mean"])}
+    if rng.random() < 0.3:
+        return _random_subspaces(rng)
+    of_any: list[dict[str, Any]] = [
+        {"reduce": "absmax"},
+        {"reduce": "karcher", "iterations": rng.choice([0, 1, 10])},
+        {"reduce": "pick", "expert": rng.randrange(num_experts)},
+    ]
+    t = rng.choice([0.0, 1.0, 0.5, round(rng.random(), 3)])
+    of_two: list[dict[str, Any]] = [
+        {"reduce": "sphere", "t": t, "scope": rng.choice(["tensor", "tensor", "row", "column"])},
+        {"reduce": "swap", "bottom": rng.randint(0, 1), "top": 0},
+    ]
+    return rng.choice([*of_any, *of_two] if num_experts == 2 else of_any)
+
+
+def _random_post(rng: random.Random, num_experts: int) -> dict[str, Any]:
+    scale: dict[str, Any] = {"post": "scale", "by": _random_factor(rng)}
+    others: list[dict[str, Any]] = [
+        {"post": "ramp", "alpha": _random_factor(rng), "beta": rng.choice([0.0, 0.5])},
+        {"post": "norm_ramp", "beta": 0.5},
+        {"post": "flatten", "strength": rng.choice([0.0, 0.5, 1.0])},
+        {"post": "calibrate"},
+        {"post": "norm_match", "scope": rng.choice(["tensor", "model"])},
+    ]
+    if num_experts > 1:
+        scope, cosine = rng.choice(["tensor", "row"]), rng.choice(["clipped", "measured"])
+        others.append({"post": "stock", "scope": scope, "cosine": cosine})
+    return scale if rng.random() < 0.6 else rng.choice(others)
 
 
 def _random_subspaces(rng: random.Random) -> dict[str, Any]:
@@ -273,15 +345,6 @@ def _random_subspaces(rng: random.Random) -> dict[str, Any]:
         {"reduce": "spectral_flow", "t": rng.choice([None, 0.0, 2.0, 300.0]), "start": rng.choice(["sum", "mean"])},
         {"reduce": "consensus", "combine": "mean", "steps": 3, "gain": 1.5},
         {"reduce": "fold", "alpha": rng.choice([0.0, 0.5, 1.0])},
-    ]
-    return rng.choice(kinds)
-
-
-def _random_post(rng: random.Random) -> dict[str, Any]:
-    kinds: list[dict[str, Any]] = [
-        {"post": "flatten", "strength": rng.choice([0.0, 0.5, 1.0])},
-        {"post": "calibrate"},
-        {"post": "norm_match", "scope": rng.choice(["tensor", "model"])},
     ]
     return rng.choice(kinds)
 

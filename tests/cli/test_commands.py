@@ -5,9 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from evomerge import __version__
 from evomerge.cli import COMMANDS, main
+from evomerge.documents import parse
+from evomerge.recipe.presets import PRESETS
+from evomerge.recipe.recipe import PipeRule
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +42,24 @@ def test_ls_shows_theirs_and_ours(desk: Path, capsys: pytest.CaptureFixture[str]
     assert "A tiny space for tests." in out
     assert "zoo_ties" in out
     assert all(name in out for name in ("nsga2", "cma_lr", "task_arithmetic", "slerp"))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_show_explains_every_operator(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "operator", name]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert words.startswith(f"{name}: {(PRESETS[name].__doc__ or '').split()[0]}")
+    assert all(field in words for field in PRESETS[name].model_fields if field not in ("where", "use"))
+
+
+def test_show_expands_an_operator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "operator", "ties@mergekit"]) == 0
+    out = capsys.readouterr().out
+    pipe = parse(PipeRule, yaml.safe_load(out[out.index("pipe:") :]), "shown").pipe
+    assert pipe == PRESETS["ties@mergekit"].model_validate({"use": "ties@mergekit"}).pipe(3)
+    assert "(0, 1], one for all or one for each expert" in out
+    assert main(["show", "operator", "tiess"]) == 2
+    assert '"tiess" is no operator. Did you mean "ties"?' in capsys.readouterr().err
 
 
 def test_zoo_build_is_idempotent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

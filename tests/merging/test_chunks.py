@@ -7,7 +7,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from evomerge.merging.chunks import Sources, can_cut, merge_into
+from evomerge.merging.chunks import Sources, can_cut, merge_into, row_width
 from evomerge.merging.facts import Facts
 from evomerge.merging.pipe import task_vectors
 from evomerge.merging.site import lone_site
@@ -20,13 +20,16 @@ def in_pieces(
     parts: Parts, experts: list[torch.Tensor], origin: torch.Tensor | None, facts: Facts, keys: list[str]
 ) -> torch.Tensor:
     site = lone_site(draws_for(experts), task_vectors(experts, None if parts.from_zero else origin))
-    result = torch.full_like(experts[0], float("nan"))
+    result = torch.full((experts[0].numel(),), float("nan"))
 
     def write(start: int, piece: torch.Tensor) -> None:
         result[start : start + piece.numel()] = piece
 
-    merge_into(parts, Sources(experts, origin, keys, piece_size=64), site, facts, write)
-    return result
+    flat = [expert.flatten() for expert in experts]
+    width = row_width(parts, experts[0])
+    sources = Sources(flat, None if origin is None else origin.flatten(), keys, piece_size=64, width=width)
+    merge_into(parts, sources, site, facts, write)
+    return result.view(experts[0].shape)
 
 
 @settings(derandomize=True, max_examples=150)
@@ -36,7 +39,8 @@ def test_pieces_make_the_whole(rng: random.Random, num_experts: int) -> None:
     parts = Parts.of(pipe, num_experts)
     assume(can_cut(parts))
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
-    *experts, origin = torch.randn(num_experts + 1, 333, generator=generator)
+    shape = rng.choice([(333,), (9, 37), (2, 3, 40), (5, 100)])
+    *experts, origin = torch.randn(num_experts + 1, *shape, generator=generator)
     whole = merged(pipe, experts, origin)
     facts, keys = Facts(), [f"expert {index}" for index in range(num_experts)]
     for _ in range(3):  # computed, with a table being made, and from what is remembered
@@ -47,9 +51,16 @@ def test_pieces_make_the_whole(rng: random.Random, num_experts: int) -> None:
     "stages",
     [
         [{"gate": "top", "density": 0.5}],
+        [{"gate": "top", "density": 0.5, "ties": "first"}],
         [{"gate": "top", "density": 0.5}, {"gate": "bernoulli", "density": 0.5}, {"restore": "l1"}],
         [{"gate": "bernoulli", "density": 0.3}, {"restore": "inverse"}, {"vote": "sign"}],
+        [{"gate": "rank_bernoulli", "density": 0.3}, {"restore": "l1"}, {"vote": "sign"}, {"reduce": "mean"}],
         [{"reduce": "sphere", "t": 0.3}],
+        [{"weigh": [0.5, 0.5]}, {"reduce": "karcher"}],
+        [{"reduce": "mean"}, {"post": "stock"}],
+        [{"gate": "bernoulli", "density": 0.5}, {"weigh": "norm", "scope": "tensor"}],
+        [{"gate": "clamp"}, {"weigh": "balance"}, {"reduce": "mean"}],
+        [{"weigh": "norm"}],
     ],
 )
 def test_common_methods_are_cut(stages: list[dict[str, object]]) -> None:
@@ -60,9 +71,18 @@ def test_common_methods_are_cut(stages: list[dict[str, object]]) -> None:
     "stages",
     [
         [{"gate": "bernoulli", "density": 0.5}, {"gate": "top", "density": 0.5}],
-        [{"gate": "top", "density": 0.5, "ties": "first"}],
         [{"vote": "sign"}, {"reduce": "sphere", "t": 0.3}],
+        [{"reduce": "sphere", "t": 0.3, "scope": "row"}],
+        [{"gate": "band", "density": 0.5}],
     ],
 )
 def test_what_needs_whole_tensors_is_not(stages: list[dict[str, object]]) -> None:
     assert not can_cut(Parts.of(tuple(map(parse_stage, stages)), 2))
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0, 2.0]), min_size=100, max_size=300), st.floats(0.01, 1))
+def test_of_equals_those_that_come_first_stay_in_pieces_too(values: list[float], density: float) -> None:
+    parts = Parts.of((parse_stage({"gate": "top", "density": density, "ties": "first"}),), 1)
+    expert = torch.tensor(values)
+    whole = merged(tuple(parts.stages), [expert], None)
+    assert torch.equal(in_pieces(parts, [expert], None, Facts(), ["expert"]), whole)

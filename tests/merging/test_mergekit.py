@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +20,9 @@ from evomerge.errors import ConfigError
 from evomerge.merging import Library, Merge
 from evomerge.merging.draws import LEVELS, Draw
 from evomerge.recipe import Recipe
-from evomerge.recipe.presets import PRESETS
+from evomerge.recipe.presets import PRESETS, PresetValue
 from evomerge.recipe.recipe import Blend
+from evomerge.recipe.stages import StageValue
 from evomerge.testing.stages import merged as run
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -29,6 +30,7 @@ TOLD: dict[str, Any] = json.loads((GOLDEN / "mergekit.json").read_text())
 CASES: dict[str, dict[str, Any]] = TOLD["cases"]
 SHAPES = {name: torch.Size(shape) for name, shape in TOLD["shapes"].items()}
 Tensors = dict[str, torch.Tensor]
+Rule = dict[str, Any]
 
 PENDING: dict[str, str] = {}
 """Methods that no preset computes yet, and why."""
@@ -57,6 +59,27 @@ DIFFERENCES: dict[str, set[tuple[str, str, str]]] = {
 }
 """Case, mode and tensor that differ on purpose, by the anchor in docs/mergekit-differences.md."""
 DIFFERENT = set().union(*DIFFERENCES.values())
+
+
+W = {"weights": [0.5, 1.0, 0.7]}
+NAMES: list[tuple[str, Rule, Rule | None]] = [
+    # case, the preset without mergekit's name, and what makes it mergekit's after all
+    ("multislerp", {"use": "multislerp", **W}, None),
+    ("ties", {"use": "ties@paper", **W, "density": 0.5}, None),
+    ("dare_linear", {"use": "dare_linear", **W, "density": 0.5}, {"restore": "l1"}),
+    ("dare_ties", {"use": "dare_ties", **W, "density": 0.5}, {"restore": "l1"}),
+    ("della", {"use": "della", **W, "density": 0.5, "epsilon": 0.2, "scale": 1.0}, {"restore": "l1"}),
+    ("della_linear", {"use": "della_linear", **W, "density": 0.5, "epsilon": 0.2}, {"restore": "l1"}),
+    ("breadcrumbs_ties", {"use": "breadcrumbs_ties", **W, "density": 0.6, "gamma": 0.1}, None),
+    ("model_stock", {"use": "model_stock"}, {"cosine": "measured"}),
+    ("nearswap", {"use": "nearswap", "t": 0.05}, {"unit": "one"}),
+    ("ram-epsilon", {"use": "ram", "epsilon": 0.05}, {"unit": "one"}),
+    (
+        "ramplus_tl-strong",
+        {"use": "ram_plus", "epsilon": 0.05, "strength": 0.5, "limit": 0.4},
+        {"unit": "one", "scope": "tensor"},
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,40 +125,46 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def blend_of(case: str) -> dict[str, Any]:
-    """The blend that computes a case: mergekit's words are evomerge's but for two."""
+def rule_of(case: str) -> Rule:
+    """The preset that computes a case: mergekit's words are evomerge's but for two."""
     told, names = CASES[case], {"weight": "weights", "lambda": "scale"}
-    origin = told["base"] if told["method"] != "slerp" else None  # for which the base is the first of two models
     parameters = {names.get(name, name): value for name, value in told["parameters"].items()}
-    rule = {"use": f"{told['method']}@mergekit", **parameters}
-    return {"origin": origin, "experts": [each for each in told["models"] if each != origin], "rules": [rule]}
+    return {"use": f"{told['method']}@mergekit", **parameters}
 
 
-def computed(case: str, mode: str, models: Path) -> Tensors:
+def blend_of(case: str, rule: Rule | None = None) -> dict[str, Any]:
+    """The blend that computes a case, or another rule on its models."""
+    told = CASES[case]
+    origin = told["base"] if told["method"] != "slerp" else None  # for which the base is the first of two models
+    experts = [each for each in told["models"] if each != origin]
+    return {"origin": origin, "experts": experts, "rules": [rule or rule_of(case)]}
+
+
+def computed(case: str, mode: str, models: Path, rule: Rule | None = None) -> Tensors:
     """What evomerge makes of a case, as it would be exported, with mergekit's masks where the case is stochastic."""
-    dtype = "float32" if mode == "float32" else "bfloat16"
+    dtype, blend = "float32" if mode == "float32" else "bfloat16", blend_of(case, rule)
     if f"{case}/{mode}/masks" in golden():
-        return dict(drawn(case, mode, getattr(torch, dtype)))
+        masks = tensors(golden()[f"{case}/{mode}/masks"])
+        return {name: under(case, name, levels_of(masks[name]), getattr(torch, dtype), blend) for name in SHAPES}
     places = {model: {"path": str(models / dtype / model)} for model in CASES[case]["models"]}
-    merge = Merge(parse(Recipe, {"models": places, "blends": {"mix": blend_of(case)}}, case), Library())
+    merge = Merge(parse(Recipe, {"models": places, "blends": {"mix": blend}}, case), Library())
     return {name: merge.rounded(name) for name in SHAPES}
 
 
-def drawn(case: str, mode: str, dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors of a stochastic case under the masks that mergekit drew."""
-    masks = tensors(golden()[f"{case}/{mode}/masks"])
-    for name in SHAPES:
-        yield name, under(case, name, levels_of(masks[name]), dtype)
-
-
-def under(case: str, name: str, levels: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def under(
+    case: str, name: str, levels: torch.Tensor, dtype: torch.dtype = torch.float32, blend: dict[str, Any] | None = None
+) -> torch.Tensor:
     """One tensor of a stochastic case under given draws, one tensor of them per expert."""
-    blend = blend_of(case)
-    rule = parse(Blend, blend, case).rules[0]
-    pipe = rule.pipe if isinstance(rule.pipe, tuple) else rule.pipe(len(blend["experts"]))
     experts, base = sources(case, name, dtype)
     draws = [Given(0, "expert", name, each) for each in levels]
-    return run(pipe, experts, base, draws).to(dtype)
+    return run(pipe_of(blend or blend_of(case)), experts, base, draws).to(dtype)
+
+
+def pipe_of(blend: dict[str, Any]) -> Sequence[StageValue]:
+    """The stages of a blend with one preset."""
+    rule = parse(Blend, blend, "blend").rules[0]
+    assert isinstance(rule, PresetValue)
+    return rule.pipe(len(blend["experts"]))
 
 
 def sources(case: str, name: str, dtype: torch.dtype) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -279,8 +308,8 @@ class TestDifferences:
             theirs = tensors(golden()["slerp-0.3/float32"])[name]
             first, second = base.flatten().double(), experts[0].flatten().double()
             torch.testing.assert_close(theirs.flatten().double(), 0.7 * first + 0.3 * second, rtol=1e-6, atol=1e-6)
-            stage = parse(Blend, {"experts": ["x", "y"], "rules": [{"use": "slerp", "t": 0.3}]}, "slerp").rules[0]
-            ours = run(stage.pipe(2), [base, experts[0]], None).flatten().double()
+            pipe = pipe_of({"experts": ["x", "y"], "rules": [{"use": "slerp", "t": 0.3}]})
+            ours = run(pipe, [base, experts[0]], None).flatten().double()
             torch.testing.assert_close(ours, slerp(first, second, 0.3), rtol=1e-4, atol=1e-4)
             assert (ours - theirs.flatten().double()).abs().max() > 1e-5
 
@@ -299,13 +328,15 @@ class TestDifferences:
             upper = magnitude >= magnitude.sort(dim=-1).values[..., 2:3]  # of four in a row, two lie above the middle
             assert torch.equal(kept, upper & (magnitude > 0))
 
-    def test_multislerp_without_mergekits_name_follows_logarithms(self, models: Path) -> None:
-        experts = [tensors(golden()[f"models/{model}"])["matrix"] for model in "abc"]
-        rule = parse(
-            Blend, {"experts": ["x", "y", "z"], "rules": [{"use": "multislerp", "weights": [0.5, 1.0, 0.7]}]}, "m"
-        )
-        ours = run(rule.rules[0].pipe(3), experts, None)
-        assert (ours - tensors(golden()["multislerp/float32"])["matrix"]).abs().max() > 1e-3
+    @pytest.mark.parametrize(("case", "rule", "as_mergekit"), NAMES)
+    def test_a_name_without_mergekits_follows_the_paper(
+        self, case: str, rule: Rule, as_mergekit: Rule | None, models: Path
+    ) -> None:
+        theirs = tensors(golden()[f"{case}/float32"])["matrix"]
+        assert (computed(case, "float32", models, rule)["matrix"] - theirs).abs().max() > 1e-4
+        if as_mergekit is not None:
+            ours = computed(case, "float32", models, rule | as_mergekit)["matrix"]
+            torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
     @pytest.mark.parametrize(
         "rule",
@@ -316,6 +347,7 @@ class TestDifferences:
             {"use": "linear@mergekit", "weights": [float("nan"), 1.0]},
             {"use": "slerp@mergekit", "t": 1.4},
             {"use": "nuslerp@mergekit", "weights": [1.0, -0.5]},
+            {"use": "multislerp@mergekit", "weights": [1.0, -0.5]},
         ],
     )
     def test_what_mergekit_accepts_silently_is_refused(self, rule: dict[str, Any]) -> None:
@@ -323,9 +355,9 @@ class TestDifferences:
             parse(Blend, {"origin": "o", "experts": ["x", "y"], "rules": [rule]}, "rule")
 
     def test_linear_weights_that_cancel_do_not_give_nan(self) -> None:
-        rule = parse(Blend, {"experts": ["x", "y"], "rules": [{"use": "linear@mergekit", "weights": [1, -1]}]}, "rule")
+        pipe = pipe_of({"experts": ["x", "y"], "rules": [{"use": "linear@mergekit", "weights": [1, -1]}]})
         experts = [torch.ones(3), torch.arange(3.0)]
-        torch.testing.assert_close(run(rule.rules[0].pipe(2), experts, None), experts[0] - experts[1])
+        torch.testing.assert_close(run(pipe, experts, None), experts[0] - experts[1])
 
 
 def edges(case: str, expert: int, magnitude: torch.Tensor) -> list[torch.Tensor]:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evomerge.merging.order import Pieces, largest, largest_over, threshold_over
+from evomerge.merging.order import Pieces, by_rank, largest, largest_over, threshold_over, within_ranks
 
 
 def cut(tensor: torch.Tensor, size: int) -> Pieces:
@@ -52,3 +52,20 @@ def test_a_density_counts_over_all_pieces() -> None:
     assert threshold_over(lambda: pieces, 0.5) == 3
     assert threshold_over(lambda: pieces, 0.01) == 5
     assert threshold_over(lambda: pieces, 1.0) == pytest.approx(0.1)
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.5]), min_size=4, max_size=4), min_size=1, max_size=5))
+def test_values_by_rank_follow_a_stable_sort(rows: list[list[float]]) -> None:
+    found = by_rank(np.array(rows, dtype=np.float32), np.array([10, 20, 30, 40]))
+    for row, values in zip(rows, found, strict=True):
+        order = sorted(range(4), key=lambda place: (row[place], place))
+        assert [int(values[place]) for place in order] == [10, 20, 30, 40]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.5]), min_size=1, max_size=12), st.data())
+def test_a_band_of_ranks_follows_a_stable_sort(values: list[float], data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(values) - 1))
+    last = data.draw(st.integers(first + 1, len(values)))
+    order = sorted(range(len(values)), key=lambda place: (values[place], place))
+    inside = within_ranks(np.array(values, dtype=np.float32), first, last)
+    assert set(np.flatnonzero(inside)) == set(order[first:last])

@@ -108,6 +108,86 @@ class TestVote:
         }
         assert outcomes == {"weighted": 3, "plain": -2}
 
+    def test_an_even_vote_elects_plus_or_the_majority_of_the_model(self) -> None:
+        experts = [torch.tensor([1.0, -3.0, -3.0, 2.0]), torch.tensor([-1.0, -1.0, -1.0, -2.0])]
+        outcomes = {
+            zero: merged([parse_stage({"vote": "sign", "zero": zero})], experts, None).tolist()
+            for zero in ("plus", "majority")
+        }
+        assert outcomes == {"plus": [1, -4, -4, 2], "majority": [-1, -4, -4, -2]}
+
+    def test_a_count_of_signs_is_not_swayed_by_size(self) -> None:
+        experts = [torch.tensor([1.0]), torch.tensor([1.0]), torch.tensor([-5.0])]
+        outcomes = [
+            float(merged([parse_stage({"vote": "sign", "tally": tally})], experts, None))
+            for tally in ("plain", "count")
+        ]
+        assert outcomes == [-5, 2]
+
+    def test_entries_that_one_expert_claims_are_its_own(self) -> None:
+        experts = [torch.tensor([2.0, 1.0]), torch.tensor([0.5, 1.0])]
+        assert merged([parse_stage({"vote": "tall", "threshold": 0.4})], experts, None).tolist() == [0, 2]
+        alone = parse_stage({"vote": "tall", "threshold": 0.4, "decoder": 1})
+        assert merged([alone], experts, None).tolist() == [0, 2]
+
+
+class TestRanks:
+    """Gates that go by rank, at their edges."""
+
+    @given(LISTS, DENSITIES, st.floats(0, 0.9))
+    def test_a_band_keeps_so_many_and_at_least_one(self, values: list[float], density: float, gamma: float) -> None:
+        gate = parse_stage({"gate": "band", "density": density, "gamma": gamma})
+        delta = torch.tensor([value or 1.0 for value in values])
+        kept = merged([gate], [delta], None)
+        assert int(kept.count_nonzero()) == (max(1, int(density * len(values))) if density < 1 else len(values))
+
+    def test_equals_are_ranked_by_place(self) -> None:
+        delta = torch.tensor([1.0, 2.0, 2.0, 2.0, 3.0])
+        band = parse_stage({"gate": "band", "density": 0.4, "gamma": 0.4})
+        assert merged([band], [delta], None).tolist() == [0, 2, 2, 0, 0]
+
+    @pytest.mark.parametrize("shape", [(), (1,), (3, 1), (0,), (0, 2), (2, 0)])
+    @pytest.mark.parametrize("name", ["rank_bernoulli", "band", "block", "variance", "clamp"])
+    def test_tiny_tensors_pass(self, name: str, shape: tuple[int, ...]) -> None:
+        more = {"n": 1, "m": 4} if name == "block" else {} if name == "clamp" else {"density": 0.5}
+        result = merged([parse_stage({"gate": name} | more)], [torch.ones(shape), -torch.ones(shape)], None)
+        assert result.shape == shape
+        assert bool(result.isfinite().all())
+
+    @given(DENSITIES, DENSITIES)
+    def test_masks_by_rank_are_nested_in_density(self, one: float, other: float) -> None:
+        delta = torch.randn(4, 25, generator=torch.Generator().manual_seed(0))
+        small, large = (
+            merged([parse_stage({"gate": "rank_bernoulli", "density": d, "epsilon": 0.3})], [delta], None) != 0
+            for d in sorted((one, other))
+        )
+        assert bool((small <= large).all())
+
+    def test_large_entries_are_kept_rather(self) -> None:
+        gate = parse_stage({"gate": "rank_bernoulli", "density": 0.5, "epsilon": 0.4})
+        delta = torch.arange(1.0, 20_001.0)
+        kept = merged([gate], [delta], None) != 0
+        assert float(kept[:2000].float().mean()) == pytest.approx(0.14, abs=0.05)
+        assert float(kept[-2000:].float().mean()) == pytest.approx(0.86, abs=0.05)
+        assert float(kept.float().mean()) == pytest.approx(0.5, abs=0.02)
+
+    def test_epsilon_is_cut_to_what_the_density_leaves(self) -> None:
+        delta = torch.arange(1.0, 20_001.0)
+        for density in (0.1, 0.9):
+            wide, cut = (
+                merged([parse_stage({"gate": "rank_bernoulli", "density": density, "epsilon": e})], [delta], None)
+                for e in (0.7, 0.1)
+            )
+            assert torch.equal(wide, cut)
+
+    def test_no_entry_has_two_owners(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        experts = [torch.randn(5, 8, generator=generator) for _ in range(3)]
+        gate = parse_stage({"gate": "block", "n": 1, "m": 4, "owner": "exclusive"})
+        owned = [merged([gate, parse_stage({"reduce": "pick", "expert": k})], experts, None) != 0 for k in range(3)]
+        assert all(int(mask.sum()) == 10 for mask in owned)
+        assert int(torch.stack(owned).sum(dim=0).max()) == 1
+
 
 class TestMean:
     """Division by the weights that speak."""

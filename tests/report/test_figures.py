@@ -215,11 +215,11 @@ def test_parts_say_where_how_much_and_how() -> None:
     assert found[2].weights == pytest.approx({"math": 0.7, "ja": 0.3})
     assert [part.method for part in found] == [
         "random changes, largest changes, sum",
-        "random changes, rescaled by 1/density, sign vote, sum",
+        "random changes, sign vote, sum",
         "whole weights, spherical",
         "largest changes, sign vote, mean, × 1.5",
         "largest changes, random changes, rescaled to full norm, sum",
-        "random changes, rescaled by 1/density, sum",
+        "random changes, sum",
     ]
 
 

@@ -6,22 +6,43 @@ from evomerge.merging.stages import (
     gates,
     gates_joint,
     gates_ranked,
+    gates_values,
     posts,
+    posts_depth,
     reducers,
+    reducers_bands,
     reducers_spherical,
     restore,
     spectral,
     subspaces,
     votes,
     weighers,
+    weighers_balance,
+    weighers_divergence,
     weighers_joint,
 )
 from evomerge.merging.stages.signatures import Gate, Kind, Lens, Post, Reducer, Restoration, Vote, Weigher
 
 LENSES: dict[Kind, Lens] = {**spectral.LENSES}
-GATES: dict[Kind, Gate] = {**gates.GATES, **gates_ranked.GATES, **gates_joint.GATES, **spectral.GATES}
+GATES: dict[Kind, Gate] = {
+    **gates.GATES,
+    **gates_ranked.GATES,
+    **gates_joint.GATES,
+    **gates_values.GATES,
+    **spectral.GATES,
+}
 RESTORES: dict[Kind, Restoration] = {**restore.RESTORES, **spectral.RESTORES}
-WEIGHERS: dict[Kind, Weigher] = {**weighers.WEIGHERS, **weighers_joint.WEIGHERS}
+WEIGHERS: dict[Kind, Weigher] = {
+    **weighers.WEIGHERS,
+    **weighers_joint.WEIGHERS,
+    **weighers_balance.WEIGHERS,
+    **weighers_divergence.WEIGHERS,
+}
 VOTES: dict[Kind, Vote] = {**votes.VOTES}
-REDUCERS: dict[Kind, Reducer] = {**reducers.REDUCERS, **reducers_spherical.REDUCERS, **subspaces.REDUCERS}
-POSTS: dict[Kind, Post] = {**posts.POSTS, **spectral.POSTS}
+REDUCERS: dict[Kind, Reducer] = {
+    **reducers.REDUCERS,
+    **reducers_spherical.REDUCERS,
+    **reducers_bands.REDUCERS,
+    **subspaces.REDUCERS,
+}
+POSTS: dict[Kind, Post] = {**posts.POSTS, **posts_depth.POSTS, **spectral.POSTS}

@@ -23,7 +23,8 @@ def top(gate: TopGate, stack: Stack, site: Site) -> Stack:
         if density >= 1:
             kept.append(delta)
         elif site.thresholds is not None:
-            kept.append(keep_from(delta, site.thresholds[index]))
+            end = site.ends_of_ties[index] if site.ends_of_ties else None
+            kept.append(keep_from(delta, site.thresholds[index], None if end is None else end - site.start))
         elif gate.scope == "model":
             kept.append(keep_from(delta, threshold_of_model(gate, site, index)))
         else:
@@ -57,8 +58,12 @@ def keep_number(delta: torch.Tensor, num_kept: int, *, first: bool = False) -> t
     return delta * kept.view_as(delta)
 
 
-def keep_from(delta: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Entries whose magnitude is at least `threshold`, zeros elsewhere."""
+def keep_from(delta: torch.Tensor, threshold: float, end_of_ties: int | None = None) -> torch.Tensor:
+    """Entries whose magnitude is at least `threshold`, from `end_of_ties` on only larger ones, zeros elsewhere."""
+    if end_of_ties is not None and end_of_ties < delta.numel():
+        flat = delta.flatten()
+        first, rest = flat[: max(0, end_of_ties)], flat[max(0, end_of_ties) :]
+        return torch.cat([keep_from(first, threshold), torch.nn.functional.hardshrink(rest, threshold)]).view_as(delta)
     # hardshrink keeps what is larger than its bound and is several times faster than a mask
     below = float(np.nextafter(np.float32(threshold), np.float32(-1)))
     return torch.nn.functional.hardshrink(delta, below) if below > 0 else delta

@@ -15,6 +15,8 @@ from evomerge.recipe.stages import ClipGate, FusionGate, VarianceGate
 
 def variance(gate: VarianceGate, stack: Stack, site: Site) -> Stack:
     """Keep the entries that vary most between experts (SCE, arXiv:2408.07990, section 3.2)."""
+    if not stack.deltas[0].numel():
+        return stack
     spread = torch.stack(list(stack.deltas)).var(dim=0, unbiased=False)
     num_varying = int(spread.count_nonzero())
     num_kept = max(1, int(gate.density * num_varying)) if num_varying else 0

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from evomerge.merging.draws import LEVELS, Draw
-from evomerge.merging.order import ranks_in_rows, within_ranks
+from evomerge.merging.order import by_rank, within_ranks
 from evomerge.merging.site import Site
 from evomerge.merging.stages.signatures import Gate, Kind
 from evomerge.merging.stages.stack import Share, Stack
@@ -22,7 +22,7 @@ def rank_bernoulli(gate: RankBernoulliGate, stack: Stack, site: Site) -> Stack:
             shares.append(1.0)
             continue
         levels = levels_of(delta, *gate.window_of(index))
-        kept.append(keep_drawn(delta, levels, site.draws[index]))
+        kept.append(keep_drawn(delta, levels, site.draws[index], site.start))
         shares.append((levels.float() / LEVELS).to(delta.device))
     return stack.gated(gate, kept, shares)
 
@@ -41,13 +41,13 @@ def levels_of(delta: torch.Tensor, least: float, greatest: float) -> torch.Tenso
     width = delta.shape[-1] if delta.ndim > 1 else delta.numel()
     probabilities = np.linspace(least, greatest, width) if width > 1 else np.array([(least + greatest) / 2])
     levels = np.clip(np.rint(probabilities * LEVELS), 1, LEVELS).astype(np.int32)
-    ranks = ranks_in_rows(delta.abs().reshape(-1, width).cpu().numpy())
-    return torch.from_numpy(levels[ranks]).view(delta.shape)
+    rows = delta.abs().reshape(-1, width).cpu().numpy()
+    return torch.from_numpy(by_rank(rows, levels)).view(delta.shape)
 
 
-def keep_drawn(delta: torch.Tensor, levels: torch.Tensor, draw: Draw) -> torch.Tensor:
-    """Entries whose draw lies below their level, zeros elsewhere."""
-    drawn = torch.from_numpy(draw.numbers(0, delta.numel()).astype(np.int32)).view(delta.shape)
+def keep_drawn(delta: torch.Tensor, levels: torch.Tensor, draw: Draw, start: int = 0) -> torch.Tensor:
+    """Entries whose draw lies below their level, zeros elsewhere; rows of a tensor begin at entry `start`."""
+    drawn = torch.from_numpy(draw.numbers(start, start + delta.numel()).astype(np.int32)).view(delta.shape)
     return delta * (drawn < levels).to(delta.device)
 
 

@@ -21,8 +21,12 @@ def stock(post: Stock, merged: torch.Tensor, raw: Sequence[torch.Tensor], site: 
     """Move as far as the angle between experts tells (Model Stock, arXiv:2403.19522, equation 4)."""
     if post.scope == "row":
         return merged * _stock_ratio(post, mean_row_cosine(raw), len(raw)).to(merged.device)
-    cosine = torch.tensor(mean_cosine(inner_products(raw)), dtype=torch.float64)
-    return merged * float(_stock_ratio(post, cosine, len(raw)))
+    return merged * stock_factor(post, mean_cosine(inner_products(raw)), len(raw))
+
+
+def stock_factor(post: Stock, cosine: float, num_experts: int) -> float:
+    """N c / (1 + (n − 1) c) for the mean cosine c of a whole tensor."""
+    return float(_stock_ratio(post, torch.tensor(cosine, dtype=torch.float64), num_experts))
 
 
 def _stock_ratio(post: Stock, cosine: torch.Tensor, num_experts: int) -> torch.Tensor:

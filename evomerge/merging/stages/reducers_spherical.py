@@ -13,7 +13,7 @@ from evomerge.merging.norms import inner_products
 from evomerge.merging.site import Site
 from evomerge.merging.stages.reducers import said, weighted_sum
 from evomerge.merging.stages.signatures import Factor, Kind, Masks, Reducer
-from evomerge.recipe.stages import Karcher, Sphere, cancel
+from evomerge.recipe.stages import Karcher, Sphere
 
 _STRAIGHT = 1e-4
 """Sines below this: the spherical formula loses its digits, and the linear one differs by less than 1e-8."""
@@ -92,13 +92,12 @@ def karcher_factors(
         iterations: Steps after the mean of the unit vectors.
         tolerance: The length of a step that is not worth taking, in radians.
     """
-    norms_E = np.sqrt(np.diag(gram_EE))
-    units_E = np.divide(1.0, norms_E, out=np.zeros_like(norms_E), where=norms_E > 0)
-    cosines_EE = gram_EE * np.outer(units_E, units_E)
     weights_E = np.asarray(weights, dtype=np.float64)
-    shares_E = weights_E * (norms_E > 0)
-    if not cancel(shares_E.tolist()):
-        shares_E = shares_E / shares_E.sum()
+    norms_E = np.sqrt(np.diag(gram_EE))
+    units_E = np.divide(np.sign(weights_E), norms_E, out=np.zeros_like(norms_E), where=norms_E > 0)
+    cosines_EE = gram_EE * np.outer(units_E, units_E)
+    shares_E = np.abs(weights_E) * (norms_E > 0)
+    shares_E = shares_E / (shares_E.sum() or 1.0)
     length = _length(shares_E, cosines_EE)
     if length < 1e-8:
         return list(weights)
@@ -110,7 +109,7 @@ def karcher_factors(
             break
         mean_E = math.cos(length) * mean_E + math.sin(length) / length * step_E
         mean_E = mean_E / _length(mean_E, cosines_EE)
-    factors_E = float(weights_E @ norms_E) * mean_E * units_E
+    factors_E = float(np.abs(weights_E) @ norms_E) * mean_E * units_E
     return [float(factor) for factor in factors_E]
 
 

@@ -38,7 +38,7 @@ def as_heard(vote: SignVote, deltas: Sequence[torch.Tensor], weights: Sequence[F
 def majority(vote: SignVote, weights: Sequence[Factor], site: Site) -> float:
     """The sign that most entries of the model elect; minus only where more elect it."""
     total = 0.0
-    for deltas in site.voices():
+    for _, deltas in site.voices():
         heard = as_heard(vote, deltas, weights)
         total += float(tally(heard).sign().sum(dtype=torch.float64))
     return 1.0 if total >= 0 else -1.0

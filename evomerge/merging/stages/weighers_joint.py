@@ -31,6 +31,11 @@ def norm(weigh: NormWeigher, stack: Stack, site: Site) -> Sequence[Factor]:
         squares = site.scope.once("square norms", of_model)
     else:
         squares = [square_norm(delta) for delta in stack.raw]
+    return norm_factors(weigh, squares)
+
+
+def norm_factors(weigh: NormWeigher, squares: Sequence[float]) -> Sequence[float]:
+    """The factors, from squared norms."""
     powers = [square ** (weigh.exponent / 2) if square > 0 else 0.0 for square in squares]
     return times(shares(powers), weigh.weights)
 

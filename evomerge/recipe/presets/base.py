@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
+
+import pydantic
 
 from evomerge.documents import Value
 from evomerge.recipe.stages import StageValue
 from evomerge.recipe.where import Where
 
-Weights: TypeAlias = tuple[float, ...] | None
+Weights: TypeAlias = Annotated[
+    tuple[float, ...] | None, pydantic.Field(description="one for each expert; absent: the method's own")
+]
 """One factor per expert; None for the method's own."""
 
 

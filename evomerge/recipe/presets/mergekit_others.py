@@ -45,14 +45,14 @@ class MergekitLinear(PresetValue):
 
 
 class MergekitPassthrough(PresetValue):
-    """One model as it is, or all of its weights times `scale`, as mergekit copies it."""
+    """The first model as it is, or all of its weights times `scale`, as mergekit copies it."""
 
     use: Literal["passthrough@mergekit"]
     scale: float = 1.0
 
     def pipe(self, num_experts: int) -> tuple[StageValue, ...]:
         """The stages that the method consists of."""
-        return _FROM_ZERO, Weigh(weigh=(self.scale,) * num_experts), _SUM
+        return _FROM_ZERO, Weigh(weigh=(self.scale, *(0.0,) * (num_experts - 1))), _SUM
 
 
 class MergekitSlerp(PresetValue):
@@ -76,7 +76,7 @@ class MergekitNuslerp(PresetValue):
     """
 
     use: Literal["nuslerp@mergekit"]
-    weights: tuple[NotNegative, NotNegative] = (1.0, 1.0)
+    weights: tuple[NotNegative, NotNegative] = pydantic.Field(default=(1.0, 1.0), description="two, 0 or more")
     nuslerp_flatten: bool = True
     nuslerp_row_wise: bool = False
 
@@ -94,7 +94,7 @@ class MergekitMultislerp(PresetValue):
     """
 
     use: Literal["multislerp@mergekit"]
-    weights: Weights = None
+    weights: tuple[NotNegative, ...] | None = pydantic.Field(default=None, description="0 or more, one for each expert")
     normalize_weights: bool = True
 
     def pipe(self, num_experts: int) -> tuple[StageValue, ...]:

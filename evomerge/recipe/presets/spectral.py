@@ -12,7 +12,7 @@ from typing import Literal
 
 from evomerge.recipe.numbers import Densities, Density, NotNegative, Portion, Positive, Strength
 from evomerge.recipe.presets.base import PresetValue, Weights
-from evomerge.recipe.presets.plain import DareTiesPreset, TiesPreset
+from evomerge.recipe.presets.sparse import DareTiesPreset, TiesPreset
 from evomerge.recipe.stages import Linear, Scale, StageValue, Weigh
 from evomerge.recipe.stages.spectral import (
     Calibrate,

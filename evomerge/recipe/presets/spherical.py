@@ -28,7 +28,7 @@ class NuslerpPreset(PresetValue):
     """Spherical interpolation by two weights, of task vectors where there is an origin (NuSLERP of mergekit)."""
 
     use: Literal["nuslerp"]
-    weights: tuple[NotNegative, NotNegative] = (1.0, 1.0)
+    weights: tuple[NotNegative, NotNegative] = pydantic.Field(default=(1.0, 1.0), description="two, 0 or more")
     scope: Literal["tensor", "row", "column"] = "tensor"
 
     def pipe(self, num_experts: int) -> tuple[StageValue, ...]:

@@ -30,18 +30,25 @@ class StageValue(Value):
         elsewhere: What a reducer on matrices is for other tensors; `origin` leaves them as they were.
         on_factors: Whether it acts on the factors of LoRA adapters, so that the experts can be nothing else.
         is_entrywise: Whether a result depends on the entries at the same place alone, so that a tensor may be cut.
+        is_entrywise_over_model: Whether it is entrywise where it spans the model, once the model is known.
+        is_rowwise: Whether a result depends on the entries of the same row alone, along the last axis, so that a tensor
+            may be cut between rows.
         is_stochastic: Whether it draws random numbers.
         is_homogeneous: Whether scaled task vectors give results scaled alike, so that a factor may change places.
         takes_factor: Of a reducer: whether a common factor of all weights is one of the result, whatever its sign.
+        is_sum_alone: Of a reducer: whether it only weighs where there is one expert.
     """
 
     on_matrices: ClassVar[bool] = False
     elsewhere: ClassVar[Elsewhere] = "mean"
     on_factors: ClassVar[bool] = False
     is_entrywise: ClassVar[bool] = False
+    is_entrywise_over_model: ClassVar[bool] = False
+    is_rowwise: ClassVar[bool] = False
     is_stochastic: ClassVar[bool] = False
     is_homogeneous: ClassVar[bool] = True
     takes_factor: ClassVar[bool] = False
+    is_sum_alone: ClassVar[bool] = False
 
     @property
     def slot(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import pydantic
@@ -21,6 +22,7 @@ class RankBernoulliGate(DensityGate):
     """
 
     joins: ClassVar[bool] = False
+    is_rowwise: ClassVar[bool] = True
     is_stochastic: ClassVar[bool] = True
 
     gate: Literal["rank_bernoulli"]
@@ -86,6 +88,12 @@ class BlockGate(StageValue):
     def phrase(self) -> str:
         """What it does, in words."""
         return f"{self.n} of {self.m}" + (", each entry by one expert" if self.owner == "exclusive" else "")
+
+    def misfit(self, experts: Sequence[str]) -> str | None:
+        """A block must hold what is kept of it."""
+        if self.n <= self.m:
+            return None
+        return f"{self.n} of every {self.m} entries cannot be kept. Give an n of at most m."
 
 
 STAGES = (RankBernoulliGate, BandGate, BlockGate)

@@ -24,6 +24,7 @@ class Largest(StageValue):
 
     is_entrywise: ClassVar[bool] = True
     takes_factor: ClassVar[bool] = True
+    is_sum_alone: ClassVar[bool] = True
 
     reduce: Literal["absmax"]
 

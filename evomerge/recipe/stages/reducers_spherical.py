@@ -44,10 +44,11 @@ class Karcher(StageValue):
     It starts from the mean of the unit vectors, which is what Multi-SLERP of mergekit comes to (its tangents cancel),
     and takes up to `iterations` steps towards the mean on the sphere (Karcher 1977, doi:10.1002/cpa.3160300502); one
     step is Multi-SLERP with logarithmic maps. It stops where a step is shorter than `tolerance`. Experts of zeros have
-    no direction. Where directions cancel, the experts are added up.
+    no direction, and one with a negative weight has the opposite one. Where directions cancel, experts are added up.
     """
 
     takes_factor: ClassVar[bool] = True
+    is_sum_alone: ClassVar[bool] = True
 
     reduce: Literal["karcher"]
     iterations: int = pydantic.Field(default=10, ge=0)

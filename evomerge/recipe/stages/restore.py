@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
+from evomerge.recipe.numbers import Positive
 from evomerge.recipe.stages.base import StageValue
 
 
@@ -27,4 +28,28 @@ class Restore(StageValue):
         return {"none": "", "inverse": "rescaled by 1/density", "l1": "rescaled to full norm"}[self.restore]
 
 
-STAGES = (Restore,)
+class StdRestore(StageValue):
+    """Multiplies by `factor` standard deviations that the task vector had before the gates (ComPEFT, arXiv:2311.13171).
+
+    Meant for signs; without a gate it does nothing. `scope: model` takes the deviation over all tensors of the rule.
+    """
+
+    is_homogeneous: ClassVar[bool] = False
+    is_entrywise_over_model: ClassVar[bool] = True
+
+    restore: Literal["std"]
+    factor: Positive = 1.0
+    scope: Literal["tensor", "model"] = "model"
+
+    @property
+    def spans_model(self) -> bool:
+        """Whether other tensors matter."""
+        return self.scope == "model"
+
+    @property
+    def phrase(self) -> str:
+        """What it does, in words."""
+        return "as large as changes spread"
+
+
+STAGES = (Restore, StdRestore)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import pydantic
 
+from evomerge.documents import shown
 from evomerge.recipe.numbers import NotNegative, Thresholds
 from evomerge.recipe.stages.base import StageValue
 
@@ -103,7 +104,8 @@ class TallVote(VoteValue):
     def misfit(self, experts: Sequence[str]) -> str | None:
         """It cannot ask for more experts than there are."""
         if self.decoder is not None and self.decoder >= len(experts):
-            return f"decoder {self.decoder} is none of the {len(experts)} experts, which count from 0."
+            known = f"the {len(experts)} experts {shown(list(experts))}, counted from 0"
+            return f"decoder {self.decoder} is none of {known}. Name another."
         return None
 
 

@@ -30,6 +30,8 @@ class NormWeigher(StageValue):
     out experts of different length. A task vector of zeros counts as one of length zero, whatever the exponent.
     """
 
+    is_entrywise_over_model: ClassVar[bool] = True
+
     weigh: Literal["norm"]
     exponent: float = 2.0
     scope: Literal["tensor", "model"] = "model"
