@@ -48,6 +48,8 @@ def locator(shelf: Path | None = None) -> Locate:
             looked = " or ".join(map(str, dict.fromkeys(folders)))
             how = f"Download it: `hf download {name} --local-dir {folders[-1]}`"
             raise ConfigError.at(where, f"there is no model folder {looked}. {how}, or say --models FOLDER.")
+        if (folder / "adapter_config.json").is_file():
+            return str(folder), Layout(0, ())  # it has that of the model that it stands on
         return str(folder), layout_of(Checkpoint(folder, where))
 
     return locate

@@ -1,5 +1,6 @@
 """`evomerge merge` and `evomerge convert` on a micro zoo."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,25 @@ def test_what_is_converted_merges_alike(bench: Path, method: str, parameters: Tr
     files = [load_file(Path(name) / "model.safetensors") for name in ("one", "two", "three")]
     for name in files[0]:
         assert all(torch.equal(files[0][name], other[name]) for other in files[1:])
+
+
+def test_a_model_with_an_adapter(bench: Path, save_adapter: Callable[..., Path]) -> None:
+    base, name = tensors("base"), "model.layers.1.mlp.up_proj"
+    rows, columns = base[f"{name}.weight"].shape
+    generator = torch.Generator().manual_seed(0)
+    b, a = torch.randn(rows, 2, generator=generator), torch.randn(2, columns, generator=generator)
+    save_adapter(bench / "lora", {name: (b, a)})
+    tree = {
+        "merge_method": "task_arithmetic",
+        "base_model": "base",
+        "models": [{"model": "base+lora"}, {"model": "ja"}],
+    }
+    assert main(["merge", write(tree | {"parameters": {"weight": 0.5}, "dtype": "float32"}), "out"]) == 0
+    ja, out = tensors("ja"), tensors("out")
+    for each, tensor in out.items():
+        change = 2.0 * b @ a if each == f"{name}.weight" else 0.0  # lora_alpha is twice the rank
+        expected = base[each] + 0.5 * change + 0.5 * (ja[each] - base[each])
+        torch.testing.assert_close(tensor, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_seed_of_random_gates(bench: Path) -> None:

@@ -154,6 +154,7 @@ def test_other_weights_are_a_front() -> None:
             TIES | {"layer_granulariti": 3},
             'genome: "layer_granulariti" is not a known key. Did you mean "layer_granularity"?',
         ),
+        (TIES | {"models": ["a+b", "c"]}, "genome.models[0]: a+b is a model with an adapter on it. Merge the adapter"),
         ({"merge_method": "ties"}, "genome.base_model: is missing. ties measures from a base model; name it."),
         ({"merge_method": "linear", "base_model": "org/base"}, "genome.base_model: linear merges whole models"),
         ({"merge_method": "slerp", "models": ["a", "b", "c"]}, "genome.models: 3 models: which two of them"),

@@ -14,18 +14,17 @@ _DTYPES = ("float32", "bfloat16", "float16")
 
 
 def _model(tree: Tree) -> str:
-    """A model's folder or hub name. Revisions and adapters are refused: folders of whole models are merged."""
+    """A model's folder or hub name; with an adapter, `model+adapter`. Revisions are refused: folders are merged."""
     path, revision, lora = _reference(tree)
-    if lora:
-        what = f"{shown(tree)} is a model with an adapter on it. Merge the adapter into a copy of {path} first"
-        raise fault(f"{what} (peft's merge_and_unload), and name the copy's folder.")
-    if revision:
-        how = f"`hf download {path} --revision {revision} --local-dir FOLDER`"
+    adapter, its_revision, _ = _reference(lora) if lora else ("", None, None)
+    if revision or its_revision:
+        name, wanted = (path, revision) if revision else (adapter, its_revision)
+        how = f"`hf download {name} --revision {wanted} --local-dir FOLDER`"
         raise fault(f"{shown(tree)} asks for a revision, but models are folders here. {how}, and name the folder.")
-    return path
+    return f"{path}+{adapter}" if adapter else path
 
 
-def _reference(tree: Tree) -> tuple[str, str | None, str | None]:
+def _reference(tree: Tree) -> tuple[str, str | None, Tree]:
     """Path, revision and adapter of a reference."""
     if isinstance(tree, str) and tree:
         model, _, adapter = tree.partition("+")

@@ -17,11 +17,18 @@ Locate: TypeAlias = Callable[[str, str], tuple[str, Layout]]
 
 
 def locate_all(places: Mapping[str, Place], locate: Locate, faults: Faults) -> dict[str, tuple[str, Layout]]:
-    """Folder and layout of every model that is found; the others are added to `faults`."""
+    """Folder and layout of every model that is found, of an adapter its own folder and its model's layout.
+
+    Models that only adapters stand on are among them. Those that are not found are added to `faults`.
+    """
     located: dict[str, tuple[str, Layout]] = {}
     for model, place in places.items():
+        whole, _, adapter = model.partition("+")
         try:
-            located[model] = locate(model, faults.at(place))
+            if whole not in located:
+                located[whole] = locate(whole, faults.at(place))
+            if adapter:
+                located[model] = locate(adapter, faults.at(place))[0], located[whole][1]
         except ConfigError as error:
             faults.include(error)
     return located

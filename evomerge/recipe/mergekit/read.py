@@ -57,14 +57,14 @@ def read_mergekit(tree: Tree, where: str, locate: Locate, seed: int = 0) -> Read
     layouts = {name: layout for name, (_, layout) in models.items()}
     cuts = cuts_of(document, layouts, method, faults)
     tokenizer = tokenizer_donor(document.tokenizer_from, document.base_model, layouts, document.tokenizer_key, faults)
-    if len(models) < len(places):
+    if not places.keys() <= models.keys():
         faults.raise_if_any()  # without a model's layers nothing more can be told
     spots = layouts[cuts[0].models[0]].spots
     blends = blends_of(cuts, spots, document.filters, Resolver(method, faults), seed)
     faults.raise_if_any()
     names = short_names([*models], blends)
     recipe: dict[str, Tree] = {
-        "models": {names[model]: {"path": path} for model, (path, _) in models.items()},
+        "models": {names[model]: _entry(model, path, names) for model, (path, _) in models.items()},
         "blends": {name: _renamed(blend, names) for name, blend in blends.items()},
         "dtype": document.out_dtype or document.dtype,
     }
@@ -113,6 +113,11 @@ def _remarks(document: MergekitDocument, method: Method, cuts: Sequence[Cut], fa
                 yield f"{key}: has no effect on one model; {name} belongs to a slice or to the whole file."
             elif (*place, "parameters") in of_base:
                 yield f"{key}: has no effect on the base model."
+
+
+def _entry(model: str, path: str, names: Mapping[str, str]) -> dict[str, Tree]:
+    whole, _, adapter = model.partition("+")
+    return {"path": path} | ({"adapts": names[whole]} if adapter else {})
 
 
 def _renamed(blend: dict[str, Tree], names: Mapping[str, str]) -> dict[str, Tree]:

@@ -54,14 +54,20 @@ def _part(recipe: Recipe, share: Share, method: Method, values: Sequence[Values]
 
     base = _base(blend, method)
     models = [
-        {"model": recipe.models[expert].path} | _given(parameters=own(index))
+        {"model": _reference(recipe, expert)} | _given(parameters=own(index))
         for index, expert in enumerate(blend.experts)
     ]
     return {
-        "base_model": recipe.models[base].path if base else None,
+        "base_model": _reference(recipe, base) if base else None,
         "models": models,
         "parameters": _parameters(method.shared, method.preset, values, choices),
     }
+
+
+def _reference(recipe: Recipe, name: str) -> str:
+    """A model's folder; an adapter's behind that of the model it adapts."""
+    model = recipe.models[name]
+    return f"{recipe.models[model.adapts].path}+{model.path}" if model.adapts else model.path
 
 
 def _base(blend: Blend, method: Method) -> str | None:

@@ -58,6 +58,9 @@ def convert_evolve(tree: Tree, where: str, locate: Locate) -> Conversion:
 
 def _check(document: EvolveDocument, layouts: Mapping[str, Layout], faults: Faults) -> None:
     genome = document.genome
+    for model, place in genome.places.items():
+        if "+" in model:
+            faults.add(place, f"{model} is a model with an adapter on it. Merge the adapter into a copy of it first.")
     if genome.smooth:
         what = "genes that are points of a gradient have no counterpart. Drop it: each group gets values of its own."
         faults.add(("genome", "smooth"), what)

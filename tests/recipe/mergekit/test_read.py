@@ -225,6 +225,18 @@ class TestModels:
         tree = {"merge_method": "linear", "base_model": "base", "slices": [cut], "parameters": {"weight": 1}}
         assert read(tree).recipe.blends["merged"].experts == ("a", "b")
 
+    @pytest.mark.parametrize("model", ["base+my/lora", {"model": {"path": "base"}, "lora": {"path": "my/lora"}}])
+    def test_adapters_stand_on_models(self, read: Read, model: Tree) -> None:
+        tree = {"merge_method": "ties", "base_model": "base", "parameters": {"weight": 1}}
+        recipe = read(tree | {"models": [{"model": model}, {"model": "other+my/lora2"}]}).recipe
+        assert recipe.blends["merged"].experts == ("lora", "lora2")
+        assert {name: model.adapts for name, model in recipe.models.items()} == {
+            "base": None,
+            "lora": "base",
+            "other": None,
+            "lora2": "other",
+        }
+
     def test_names_are_the_last_parts_of_paths(self, read: Read) -> None:
         models = [{"model": name} for name in ("org/math", "other/math", "./x/ja")]
         recipe = read({"merge_method": "linear", "models": models, "parameters": {"weight": 1}}).recipe

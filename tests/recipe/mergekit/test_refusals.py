@@ -50,8 +50,10 @@ def complaint(read: Read, text: str, **odd: Layout) -> str:
         (LINEAR + MODELS + "tokenizer: {tokens: {x: {source: a}}}\n", "m.yaml: tokenizer.tokens: cannot be reproduced"),
         (LINEAR + MODELS + "tokenizer_source: a\ntokenizer: {source: a}\n", '"tokenizer_source" and "tokenizer" stand'),
         (LINEAR + MODELS + "tokenizer_source: base\n", 'tokenizer_source: "base" needs a base_model. Name the model'),
-        (LINEAR + "models: [{model: a+b}]\n", "m.yaml: models[0].model: a+b is a model with an adapter on it. Merge"),
-        (LINEAR + "models: [{model: {model: {path: a}, lora: {path: b}}}]\n", "is a model with an adapter on it."),
+        (
+            LINEAR + "models: [{model: a+b@main}]\n",
+            "`hf download b --revision main --local-dir FOLDER`, and name the folder.",
+        ),
         (
             LINEAR + "models: [{model: a@main}]\n",
             "`hf download a --revision main --local-dir FOLDER`, and name the folder.",

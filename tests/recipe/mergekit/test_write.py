@@ -123,6 +123,14 @@ def test_the_papers_dare_is_mergekits_without_rescaling(layout_of: LayoutOf) -> 
     assert tree["parameters"] == {"rescale": False}
 
 
+def test_an_adapter_stands_behind_its_model(layout_of: LayoutOf) -> None:
+    models = {"base": {"path": "m/base"}, "lora": {"path": "m/lora", "adapts": "base"}}
+    blend = {"origin": "base", "experts": ["lora"], "rules": [{"use": "task_arithmetic", "weights": [0.5]}]}
+    recipe = parse(Recipe, {"models": models, "blends": {"mix": blend}}, "r.yaml")
+    tree = yaml.safe_load(write_mergekit(recipe, layout_of(4), "r.yaml"))
+    assert tree["models"] == [{"model": "m/base+m/lora", "parameters": {"weight": 0.5}}]
+
+
 def test_roles_become_filters(read: Read, layout_of: LayoutOf) -> None:
     rules = [
         {"where": {"roles": ["attention"], "layers": [1, 3]}, "use": "task_arithmetic", "weights": [0.1, 0.2]},
