@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from evomerge.checkpoints.checkpoint import DTYPES
 from evomerge.errors import EvomergeError
+
+_BLOCK_BYTES = 1 << 23
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -44,7 +49,7 @@ def cut(specs: Sequence[TensorSpec], max_shard_bytes: int) -> list[list[TensorSp
 
 
 def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str], torch.Tensor]) -> str:
-    """Write one file.
+    """Write one file, and read every tensor back as soon as it is written.
 
     Args:
         path: New file.
@@ -52,13 +57,14 @@ def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str],
         tensor: Gives each tensor, of the spec's shape; converted to the spec's dtype here, with one rounding.
 
     Returns:
-        The sha256 of the bytes that were written, in hexadecimal.
+        The sha256 of the file, in hexadecimal.
 
     Raises:
-        EvomergeError: If a tensor has another shape than its spec, which would shift all that follow.
+        EvomergeError: If a tensor has another shape than its spec, which would shift all that follow, or if what was
+            read back differs.
     """
     digest = hashlib.sha256()
-    with path.open("wb") as file:
+    with path.open("w+b") as file:
         header = _header(specs)
         digest.update(header)
         file.write(header)
@@ -66,16 +72,23 @@ def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str],
             data = tensor(spec.name).to(dtype=spec.dtype, device="cpu").contiguous()
             if tuple(data.shape) != spec.shape:
                 raise EvomergeError(f"tensor {spec.name} has the shape {list(data.shape)}, not {list(spec.shape)}.")
-            view = data.reshape(-1).view(torch.uint8).numpy().data
-            digest.update(view)
-            file.write(view)
+            written = data.reshape(-1).view(torch.uint8).numpy()
+            digest.update(written.data)
+            start = file.tell()
+            file.write(written.data)
+            file.flush()
+            if not _is_there(file.fileno(), start, written):
+                raise EvomergeError(f"{path}: what was read back differs from what was written. Check the disk.")
     return digest.hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file as it lies on disk, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _is_there(descriptor: int, start: int, written: npt.NDArray[np.uint8]) -> bool:
+    """Whether a file holds these bytes from `start` on."""
+    for offset in range(0, written.size, _BLOCK_BYTES):
+        block = written[offset : offset + _BLOCK_BYTES]
+        if not np.array_equal(np.frombuffer(os.pread(descriptor, block.size, start + offset), np.uint8), block):
+            return False
+    return True
 
 
 def index(shards: Mapping[str, Sequence[TensorSpec]]) -> str:
