@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from evomerge.optimizers.box import Box
 from evomerge.optimizers.configs import NgPortfolioConfig
 from evomerge.optimizers.nevergrad_engine import NevergradEngine, ng
 from evomerge.optimizers.start import Start
+
+PER_COORDINATE = 2000
+"""Candidates per coordinate beyond which nevergrad chooses a surrogate that needs the package fcmaes."""
 
 
 class NgPortfolio(NevergradEngine):
@@ -16,5 +20,5 @@ class NgPortfolio(NevergradEngine):
     """
 
     def __init__(self, config: NgPortfolioConfig, start: Start) -> None:
-        make = ng.optimizers.NgIohTuned
-        super().__init__(config.name, start, config.population, make, config.budget or start.budget)
+        planned = min(config.budget or start.budget, PER_COORDINATE * Box(start.genes).dimension)
+        super().__init__(config.name, start, config.population, ng.optimizers.NgIohTuned, planned)

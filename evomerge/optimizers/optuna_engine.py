@@ -21,8 +21,8 @@ class OptunaEngine:
     """A sampler of `optuna`: any genes, any number of objectives, constraints as one total violation.
 
     `tpe` is tree-structured Parzen estimators, multivariate (Bergstra et al. 2011, "Algorithms for hyper-parameter
-    optimization"; Watanabe 2023, arXiv 2304.11127). `gp` is a Gaussian process with expected improvement of the loss or of
-    the hypervolume, about a second per candidate.
+    optimization"; Watanabe 2023, arXiv 2304.11127). `gp` is a Gaussian process with expected improvement of the loss
+    or of the hypervolume, about a second per candidate.
     """
 
     def __init__(self, config: TpeConfig | GpConfig, start: Start) -> None:

@@ -164,8 +164,8 @@ def make_optimizer(
         genes: What varies.
         num_objectives: Losses per candidate.
         seed: The only source of randomness.
-        seeds: Genomes to start from. nsga2, de and random ask all of them first, and cma_es as many as fill half a
-            generation; the CMA family starts its mean at the first.
+        seeds: Genomes to start from. The CMA family starts its mean at the first, and cma_es asks as many as fill
+            half a generation; the others ask all of them first.
         budget: Number of candidates that will be asked for.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,25 @@ def test_a_finished_run_is_not_searched_again_but_may_grow(run_dir: Path, capsys
     after = facts(run_dir)
     assert {key: after[key] for key in before} == before
     assert ("told", 15) in after
+
+
+def test_a_run_starts_from_the_finalists_of_another(run_dir: Path) -> None:
+    later = [
+        *SEARCH,
+        "fitness=one",
+        "optimizer=ng_portfolio",
+        "optimizer.population=4",
+        "start_from=runs/a",
+        "run_dir=runs/b",
+    ]
+    assert main(later) == 0
+    first = facts(run_dir)
+    finalists = {name for _, name, *_ in (key for key in first if key[0] == "assessed") if "candidate" in name}  # type: ignore[index]
+    genomes = {first["asked", int(name.split()[1])][0] for name in finalists}  # type: ignore[index]
+    asked = [facts(run_dir.parent / "b")["asked", number][0] for number in range(12)]  # type: ignore[index]
+    assert set(asked[: len(genomes)]) == genomes
+    shutil.rmtree(run_dir)
+    assert main(["resume", "runs/b", "--candidates", "16"]) == 0
 
 
 def test_another_run_in_the_folder_is_refused(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,11 +2,13 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from evomerge.errors import ConfigError
 from evomerge.optimizers.base import Scored
 from evomerge.optimizers.configs import CmaLrConfig, Nsga2Config
 from evomerge.optimizers.registry import OPTIMIZERS, make_optimizer, read_config
+from evomerge.shipped import shipped_root
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, IntGene
 from evomerge.testing.optimizers import Loop
 
@@ -24,6 +26,18 @@ def problems(tree: object, genes: list[Gene] = REAL, num_objectives: int = 1) ->
 def test_every_name_is_the_name_of_its_settings(name: str) -> None:
     assert read_config({"name": name}) == OPTIMIZERS[name].config()
     assert OPTIMIZERS[name].config().name == name
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_its_file_has_the_default_settings(name: str) -> None:
+    tree = yaml.safe_load((shipped_root() / "conf" / "optimizer" / f"{name}.yaml").read_text())
+    if name == "ng_portfolio":
+        assert tree.pop("budget") == "${candidates}"
+    assert read_config(tree) == OPTIMIZERS[name].config()
+
+
+def test_every_file_is_an_optimiser() -> None:
+    assert {file.stem for file in (shipped_root() / "conf" / "optimizer").iterdir()} == OPTIMIZERS.keys()
 
 
 @pytest.mark.parametrize("config", [{"name": "nsga2", "population": 6}, Nsga2Config(population=6)])
