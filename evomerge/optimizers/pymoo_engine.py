@@ -21,11 +21,10 @@ from pymoo.termination import get_termination
 
 from evomerge import seeds
 from evomerge.optimizers.base import Scored
-from evomerge.optimizers.configs import RandomConfig
 from evomerge.optimizers.coordinates import coordinate, value_at
 from evomerge.optimizers.deb import violation
 from evomerge.optimizers.losses import losses_of
-from evomerge.optimizers.random_search import RandomSearch
+from evomerge.optimizers.random_search import first_generation
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import FloatGene, Gene, Genome, IntGene
 
@@ -60,7 +59,7 @@ class PymooEngine:
         """
         self._genes = {gene.name: gene for gene in start.genes}
         self._seen: set[Genome] = set()
-        self._first = RandomSearch(RandomConfig(population=population), start).propose()
+        self._first = first_generation(start, population)
         # Of a space smaller than a population the first generation is all there is, and less than C-TAEA can bear.
         self._is_whole_space = len(self._first) < population
         self._algorithm = make(
@@ -88,7 +87,7 @@ class PymooEngine:
             return ()
         # The first generation is returned as it was given: a value may lose a last bit on its way through the unit box.
         generation = self._first or [self._genome(individual.X) for individual in self._population]
-        self._first = ()
+        self._first = []
         self._seen.update(generation)
         return generation
 

@@ -70,6 +70,13 @@ def test_a_small_space_is_exhausted(name: str, population: int) -> None:
 
 
 @pytest.mark.parametrize("name", EVOLUTIONARY)
+def test_the_smallest_population_of_three_objectives(name: str) -> None:
+    optimizer = make_optimizer({"name": name, "population": 4}, REAL, 3, 0, (), 40)
+    judge = lambda genome: Scored((*two_spheres(genome), float(genome[0])))  # noqa: E731
+    assert len(set(Loop(optimizer, judge).run(budget=40, workers=3))) == 40
+
+
+@pytest.mark.parametrize("name", EVOLUTIONARY)
 @pytest.mark.parametrize("count", [2, 9])
 def test_seeds_are_asked_first(name: str, count: int) -> None:
     seeds: list[Genome] = [(0.1 * i, "sign", 3 + i % 5, True, 0.123456, i % 3 - 1) for i in range(count)]

@@ -46,8 +46,8 @@ def test_every_import_is_a_declared_dependency(folder: Path) -> None:
     needed = {
         name: {canonicalize_name(provider) for provider in providers.get(name, [name])} for name in imported(folder)
     }
-    needed = {name: {PART_OF.get(provider, provider) for provider in found} for name, found in needed.items()}
-    assert {name: found for name, found in needed.items() if not found & declared} == {}
+    needed = {name: {PART_OF.get(provider, provider) for provider in some} for name, some in needed.items()}
+    assert {name: some for name, some in needed.items() if not some & declared} == {}
 
 
 @pytest.mark.parametrize("requirement", CORE + OPTIONAL + DEV, ids=lambda requirement: requirement.name)
