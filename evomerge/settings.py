@@ -78,6 +78,8 @@ class Settings(Value):
         candidates: How many the search asks for.
         finalists: How many of them are scored on unseen items.
         seed: Of everything random.
+        start_from: Folder of a finished run, whose finalists are added to the seeds.
+        starts: Those finalists by name of gene, filled in when the run begins, so that it needs the other no more.
         files: Names of the documents above, for messages.
     """
 
@@ -88,6 +90,8 @@ class Settings(Value):
     candidates: int = pydantic.Field(default=200, ge=1)
     finalists: int = pydantic.Field(default=8, ge=1)
     seed: int = pydantic.Field(default=0, ge=0)
+    start_from: str | None = None
+    starts: tuple[dict[str, float | int | str | bool], ...] = ()
     files: dict[str, str] = pydantic.Field(default_factory=dict)
 
     def file(self, document: str) -> str:

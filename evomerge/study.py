@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from evomerge.optimizers.registry import make_optimizer
 from evomerge.recipe.recipe import ModelRef
 from evomerge.settings import InlineSettings, RaySettings, Settings
 from evomerge.spaces import SearchSpace, SpaceFile, bind, parse_space
+from evomerge.warm_start import genomes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,13 @@ def assemble(settings: Settings) -> Study:
     }
     _check_digests(document.models, models, where)
     space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
+    space = dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
     fitness = open_fitness(settings)
     identity = {
         "models": {name: model.digest for name, model in models.items()},
         "space": _digest(space.template),
+        "genes": [gene.name for gene in space.genes],
+        "starts": list(settings.starts),
         "fitness": _digest(settings.fitness),
         "items": _digest({label: sorted(known.values()) for label, known in fitness.splits.digests.items()}),
         "optimizer": settings.optimizer,
@@ -138,7 +143,8 @@ def rooted(settings: Settings, folder: Path) -> Settings:
     include = fitness.get("include")
     if isinstance(include, list):
         fitness["include"] = [_absolute(entry, folder) for entry in include]
-    return settings.model_copy(update={"search_space": space, "fitness": fitness})
+    start_from = _absolute(settings.start_from, folder)
+    return settings.model_copy(update={"search_space": space, "fitness": fitness, "start_from": start_from})
 
 
 def _rooted_model(model: Tree, folder: Path) -> Tree:

@@ -18,6 +18,7 @@ from evomerge.runs.results import Results
 from evomerge.search import Search
 from evomerge.settings import Settings, save_settings
 from evomerge.study import Study, assemble
+from evomerge.warm_start import finalists_of
 
 
 def begin(settings: Settings, run_dir: Path) -> int:
@@ -29,6 +30,8 @@ def begin(settings: Settings, run_dir: Path) -> int:
         ConfigError: If the settings are wrong or the folder holds a run.
     """
     check_free(run_dir)
+    if settings.start_from is not None:
+        settings = settings.model_copy(update={"starts": finalists_of(Path(settings.start_from))})
     study = assemble(settings)
     with RunLog.create(run_dir) as log:
         save_settings(settings, run_dir)

@@ -28,12 +28,8 @@ class RandomSearch:
 
     def propose(self) -> Sequence[Genome]:
         """See `Engine.propose`."""
-        generation = list(self._seeds)
+        generation = filled(self._seeds, self._size, self._genes, self._seen, self._rng)
         self._seeds = ()
-        self._seen.update(generation)
-        while len(generation) < self._size and (genome := unseen(self._genes, self._seen, self._rng)) is not None:
-            generation.append(genome)
-            self._seen.add(genome)
         return generation
 
     def learn(self, genomes: Sequence[Genome], scored: Sequence[Scored]) -> None:
@@ -42,6 +38,23 @@ class RandomSearch:
     def favourite(self) -> Genome | None:
         """See `Engine.favourite`."""
         return None
+
+
+def first_generation(start: Start, size: int) -> list[Genome]:
+    """All seeds, and uniform genomes up to `size` as far as the space has any."""
+    return filled(start.seeds, size, start.genes, set(), seeds.generator(start.seed, "optimizers", "random"))
+
+
+def filled(
+    genomes: Sequence[Genome], size: int, genes: Sequence[Gene], seen: set[Genome], rng: np.random.Generator
+) -> list[Genome]:
+    """The genomes, and uniform ones up to `size` that are not in `seen`, to which all of them are added."""
+    generation = list(genomes)
+    seen.update(generation)
+    while len(generation) < size and (genome := unseen(genes, seen, rng)) is not None:
+        generation.append(genome)
+        seen.add(genome)
+    return generation
 
 
 def unseen(genes: Sequence[Gene], seen: set[Genome], rng: np.random.Generator) -> Genome | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from evomerge.documents import Tree, parse, suggestion
 from evomerge.errors import ConfigError, Problem
@@ -28,8 +29,8 @@ class Entry:
         config: Type of its settings.
         summary: What it is for, in a line.
         genes: Whether it moves real numbers only or any genes.
-        objectives: Whether it takes one loss per candidate or any number.
-        engine: Makes it. Imports its library, which takes seconds, not before.
+        objectives: Whether it takes one loss per candidate, two or more, or any number.
+        engine: Module and name of its class. Imported on use: its library takes seconds.
         min_genes: Fewest genes that it works with.
         max_values: Most values of a whole number that it works with.
     """
@@ -37,51 +38,25 @@ class Entry:
     config: type[OptimizerConfig]
     summary: str
     genes: Literal["real", "any"]
-    objectives: Literal["one", "any"]
-    engine: Callable[[Any, Start], Engine]
+    objectives: Literal["one", "several", "any"]
+    engine: str
     min_genes: int = 1
     max_values: float = math.inf
 
-
-def _cma_lr(config: configs.CmaLrConfig, start: Start) -> Engine:
-    from evomerge.optimizers.cma_lr import CmaLr
-
-    return CmaLr(config, start)
-
-
-def _catcma(config: configs.CatCmaConfig, start: Start) -> Engine:
-    from evomerge.optimizers.catcma import CatCma
-
-    return CatCma(config, start)
-
-
-def _cma_es(config: configs.CmaEsConfig, start: Start) -> Engine:
-    from evomerge.optimizers.cma_es import CmaEs
-
-    return CmaEs(config, start)
-
-
-def _nsga2(config: configs.Nsga2Config, start: Start) -> Engine:
-    from evomerge.optimizers.nsga2 import Nsga2
-
-    return Nsga2(config, start)
-
-
-def _de(config: configs.DeConfig, start: Start) -> Engine:
-    from evomerge.optimizers.de import DifferentialEvolution
-
-    return DifferentialEvolution(config, start)
-
-
-def _random(config: configs.RandomConfig, start: Start) -> Engine:
-    from evomerge.optimizers.random_search import RandomSearch
-
-    return RandomSearch(config, start)
+    def make(self, config: OptimizerConfig, start: Start) -> Engine:
+        """The algorithm itself."""
+        module, name = self.engine.split(".")
+        engine: Engine = getattr(importlib.import_module(f"evomerge.optimizers.{module}"), name)(config, start)
+        return engine
 
 
 OPTIMIZERS: Mapping[str, Entry] = {
     "cma_lr": Entry(
-        configs.CmaLrConfig, "CMA-ES that adapts its learning rates to noise; for real genes.", "real", "one", _cma_lr
+        configs.CmaLrConfig,
+        "CMA-ES that adapts its learning rates to noise; for real genes.",
+        "real",
+        "one",
+        "cma_lr.CmaLr",
     ),
     # CatCMAwM keeps a table of the values.
     "catcma": Entry(
@@ -89,7 +64,7 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "CMA-ES with categorical distributions and margins; for mixed genes.",
         "any",
         "one",
-        _catcma,
+        "catcma.CatCma",
         max_values=10_000,
     ),
     # pycma fails in one dimension once its step size reaches its limit.
@@ -98,16 +73,79 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "The reference CMA-ES, for comparison with the literature.",
         "real",
         "one",
-        _cma_es,
+        "cma_es.CmaEs",
+        min_genes=2,
+    ),
+    "sep_cma": Entry(
+        configs.SepCmaConfig,
+        "CMA-ES with a diagonal covariance; for very many real genes.",
+        "real",
+        "one",
+        "sep_cma.SepCma",
         min_genes=2,
     ),
     "nsga2": Entry(
-        configs.Nsga2Config, "NSGA-II; for fronts of several objectives and constraints.", "any", "any", _nsga2
+        configs.Nsga2Config, "NSGA-II; for fronts of several objectives and constraints.", "any", "any", "nsga2.Nsga2"
+    ),
+    "nsga3": Entry(
+        configs.Nsga3Config, "NSGA-III; for fronts of four objectives or more.", "any", "several", "nsga3.Nsga3"
+    ),
+    "sms_emoa": Entry(
+        configs.SmsEmoaConfig,
+        "SMS-EMOA; for fronts that cover the most hypervolume.",
+        "any",
+        "several",
+        "sms_emoa.SmsEmoa",
+    ),
+    "c_taea": Entry(
+        configs.CTaeaConfig,
+        "C-TAEA; for fronts under constraints that are hard to meet.",
+        "any",
+        "several",
+        "c_taea.CTaea",
+    ),
+    "weighted_cma": Entry(
+        configs.WeightedCmaConfig,
+        "One CMA-ES per weighting of the objectives; for fronts from few candidates.",
+        "any",
+        "several",
+        "weighted_cma.WeightedCma",
+        max_values=10_000,
     ),
     "de": Entry(
-        configs.DeConfig, "Differential evolution, current to best; a robust second opinion.", "any", "one", _de
+        configs.DeConfig,
+        "Differential evolution, current to best; a robust second opinion.",
+        "any",
+        "one",
+        "de.DifferentialEvolution",
     ),
-    "random": Entry(configs.RandomConfig, "Uniform random search; the baseline.", "any", "any", _random),
+    "pso": Entry(
+        configs.PsoConfig, "Particle swarm; for comparison with the literature.", "any", "one", "pso.ParticleSwarm"
+    ),
+    "tbpsa": Entry(
+        configs.TbpsaConfig, "Evolution strategy that averages more under noise.", "any", "one", "tbpsa.Tbpsa"
+    ),
+    "ng_portfolio": Entry(
+        configs.NgPortfolioConfig,
+        "Nevergrad's choice for the number of genes and candidates.",
+        "any",
+        "one",
+        "ng_portfolio.NgPortfolio",
+    ),
+    "tpe": Entry(
+        configs.TpeConfig, "Parzen estimators; needs the extra optuna.", "any", "any", "optuna_engine.OptunaEngine"
+    ),
+    "gp": Entry(
+        configs.GpConfig,
+        "Gaussian process, a second per candidate; needs the extra optuna.",
+        "any",
+        "any",
+        "optuna_engine.OptunaEngine",
+    ),
+    "random": Entry(
+        configs.RandomConfig, "Uniform random search; the baseline.", "any", "any", "random_search.RandomSearch"
+    ),
+    "grid": Entry(configs.GridConfig, "Every combination of spaced values; for few genes.", "any", "any", "grid.Grid"),
 }
 
 
@@ -126,8 +164,8 @@ def make_optimizer(
         genes: What varies.
         num_objectives: Losses per candidate.
         seed: The only source of randomness.
-        seeds: Genomes to start from. nsga2, de and random ask all of them first, and cma_es as many as fill half a
-            generation; the CMA family starts its mean at the first.
+        seeds: Genomes to start from. The CMA family starts its mean at the first, and cma_es asks as many as fill
+            half a generation; the others ask all of them first.
         budget: Number of candidates that will be asked for.
 
     Raises:
@@ -142,7 +180,7 @@ def make_optimizer(
         ]
     )
     start = Start(tuple(genes), num_objectives, seed, tuple(dict.fromkeys(seeds)), budget)
-    return Generational(OPTIMIZERS[settings.name].engine(settings, start), num_objectives)
+    return Generational(OPTIMIZERS[settings.name].make(settings, start), num_objectives)
 
 
 def read_config(tree: Tree) -> OptimizerConfig:
@@ -192,7 +230,11 @@ def _unsuited_gene(name: str, gene: Gene) -> str | None:
 
 
 def _unsuited_objectives(name: str, num_objectives: int) -> Iterator[Problem]:
-    if OPTIMIZERS[name].objectives == "one" and num_objectives > 1:
+    takes = OPTIMIZERS[name].objectives
+    if takes == "several" and num_objectives == 1:
+        what = f'"{name}" takes two objectives or more, but the fitness has one. Use cma_lr, catcma or nsga2.'
+        yield Problem(f"{WHERE}.name", what)
+    if takes == "one" and num_objectives > 1:
         yield Problem(
             f"{WHERE}.name",
             f'"{name}" takes one objective, but the fitness has {num_objectives}. Use nsga2, or keep one objective.',

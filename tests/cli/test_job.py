@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,22 @@ def test_a_finished_run_is_not_searched_again_but_may_grow(run_dir: Path, capsys
     after = facts(run_dir)
     assert {key: after[key] for key in before} == before
     assert ("told", 15) in after
+
+
+def test_a_run_starts_from_the_finalists_of_another(run_dir: Path) -> None:
+    portfolio = ["fitness=one", "optimizer=ng_portfolio", "optimizer.population=4"]
+    assert main([*SEARCH, *portfolio, "start_from=runs/a", "run_dir=runs/b"]) == 0
+    with RunLog.read(run_dir) as log:
+        events = list(log.events())
+    genomes = {f"candidate {event.number}": event.genome for event in events if isinstance(event, Asked)}
+    finalists = {genomes[event.name] for event in events if isinstance(event, Assessed) and event.name in genomes}
+    with RunLog.read(run_dir.parent / "b") as log:
+        asked = [event.genome for event in log.events() if isinstance(event, Asked)]
+    assert len(finalists) == 2
+    assert set(asked[:2]) == finalists
+
+    shutil.rmtree(run_dir)  # the later run does not need it any more
+    assert main(["resume", "runs/b", "--candidates", "16"]) == 0
 
 
 def test_another_run_in_the_folder_is_refused(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Every registered optimiser keeps the laws, on every kind of space that it says it can search."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from evomerge.optimizers.base import Optimizer
 from evomerge.optimizers.registry import OPTIMIZERS, make_optimizer
 from evomerge.spaces.genes import ChoiceGene, Gene, Genome, IntGene
 from evomerge.testing.optimizers import MIXED_GENES, REAL_GENES, OptimizerContract
+
+needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="optuna is an extra")
 
 
 class Registered(OptimizerContract):
@@ -64,6 +67,121 @@ class TestDeReal(Registered):
 class TestDeMixed(Registered):
     config = {"name": "de", "population": 10}
     genes = MIXED_GENES
+
+
+class TestSepCma(Registered):
+    config = {"name": "sep_cma"}
+
+
+class TestNsga3Real(Registered):
+    config = {"name": "nsga3", "population": 10}
+    num_objectives = 2
+
+
+class TestNsga3Mixed(Registered):
+    config = {"name": "nsga3", "population": 10}
+    genes = MIXED_GENES
+    num_objectives = 3
+
+
+class TestSmsEmoaReal(Registered):
+    config = {"name": "sms_emoa", "population": 10}
+    num_objectives = 2
+
+
+class TestSmsEmoaMixed(Registered):
+    config = {"name": "sms_emoa", "population": 10}
+    genes = MIXED_GENES
+    num_objectives = 3
+
+
+class TestCTaeaReal(Registered):
+    config = {"name": "c_taea", "population": 10}
+    num_objectives = 2
+
+
+class TestCTaeaMixed(Registered):
+    config = {"name": "c_taea", "population": 10}
+    genes = MIXED_GENES
+    num_objectives = 3
+
+
+class TestWeightedCmaReal(Registered):
+    config = {"name": "weighted_cma", "head_start": 1}
+    num_objectives = 2
+
+
+class TestWeightedCmaMixed(Registered):
+    config = {"name": "weighted_cma", "scalarising": "sum", "head_start": 2}
+    genes = MIXED_GENES
+    num_objectives = 2
+
+
+class TestPsoReal(Registered):
+    config = {"name": "pso", "population": 10}
+
+
+class TestPsoMixed(Registered):
+    config = {"name": "pso", "population": 10}
+    genes = MIXED_GENES
+
+
+class TestTbpsaReal(Registered):
+    config = {"name": "tbpsa", "population": 10}
+
+
+class TestTbpsaMixed(Registered):
+    config = {"name": "tbpsa", "population": 10}
+    genes = MIXED_GENES
+
+
+class TestNgPortfolioReal(Registered):
+    config = {"name": "ng_portfolio", "population": 10}
+
+
+class TestNgPortfolioMixed(Registered):
+    config = {"name": "ng_portfolio", "population": 10}
+    genes = MIXED_GENES
+
+
+@needs_optuna
+class TestTpeReal(Registered):
+    config = {"name": "tpe"}
+
+
+@needs_optuna
+class TestTpeMixedTwoObjectives(Registered):
+    config = {"name": "tpe"}
+    genes = MIXED_GENES
+    num_objectives = 2
+
+
+@needs_optuna
+@pytest.mark.slow
+class TestGpReal(Registered):
+    config = {"name": "gp"}
+    budget = 20
+
+
+@needs_optuna
+@pytest.mark.slow
+class TestGpMixedTwoObjectives(Registered):
+    config = {"name": "gp"}
+    genes = MIXED_GENES
+    num_objectives = 2
+    budget = 20
+
+
+class TestGridReal(Registered):
+    config = {"name": "grid", "points": 5}
+    learns = False
+
+
+class TestGridMixedTwoObjectives(Registered):
+    config = {"name": "grid"}
+    genes = MIXED_GENES
+    num_objectives = 2
+    learns = False
 
 
 class TestRandomReal(Registered):

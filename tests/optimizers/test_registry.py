@@ -2,11 +2,13 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from evomerge.errors import ConfigError
 from evomerge.optimizers.base import Scored
 from evomerge.optimizers.configs import CmaLrConfig, Nsga2Config
 from evomerge.optimizers.registry import OPTIMIZERS, make_optimizer, read_config
+from evomerge.shipped import shipped_root
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, IntGene
 from evomerge.testing.optimizers import Loop
 
@@ -26,6 +28,18 @@ def test_every_name_is_the_name_of_its_settings(name: str) -> None:
     assert OPTIMIZERS[name].config().name == name
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_its_file_has_the_default_settings(name: str) -> None:
+    tree = yaml.safe_load((shipped_root() / "conf" / "optimizer" / f"{name}.yaml").read_text())
+    if name == "ng_portfolio":
+        assert tree.pop("budget") == "${candidates}"
+    assert read_config(tree) == OPTIMIZERS[name].config()
+
+
+def test_every_file_is_an_optimiser() -> None:
+    assert {file.stem for file in (shipped_root() / "conf" / "optimizer").iterdir()} == OPTIMIZERS.keys()
+
+
 @pytest.mark.parametrize("config", [{"name": "nsga2", "population": 6}, Nsga2Config(population=6)])
 def test_a_tree_and_a_value_make_the_same_optimiser(config: object) -> None:
     optimizer = make_optimizer(config, MIXED, 2, seed=0, seeds=(), budget=10)
@@ -39,11 +53,11 @@ def test_a_tree_and_a_value_make_the_same_optimiser(config: object) -> None:
 
 
 def test_a_close_name_is_suggested() -> None:
-    assert problems({"name": "nsga"}) == ['optimizer.name: there is no optimiser "nsga". Did you mean "nsga2"?']
+    assert problems({"name": "nsg2"}) == ['optimizer.name: there is no optimiser "nsg2". Did you mean "nsga2"?']
 
 
 def test_a_far_name_gets_the_list() -> None:
-    assert problems({"name": "gradient"})[0].endswith("Allowed: catcma, cma_es, cma_lr, de, nsga2, random.")
+    assert problems({"name": "gradient"})[0].endswith(f"Allowed: {', '.join(sorted(OPTIMIZERS))}.")
 
 
 @pytest.mark.parametrize("tree", [None, {}, "cma_lr", {"population": 8}, []])
@@ -88,7 +102,7 @@ def test_a_very_wide_whole_number_is_refused_where_its_values_are_listed() -> No
     )
 
 
-@pytest.mark.parametrize("name", ["de", "nsga2", "random"])
+@pytest.mark.parametrize("name", ["de", "nsga2", "pso", "random"])
 def test_a_very_wide_whole_number_is_no_trouble_to_the_others(name: str) -> None:
     gene = IntGene("seed", 0, 2**31)
     optimizer = make_optimizer({"name": name, "population": 4}, [gene], 1, seed=0, seeds=(), budget=12)
@@ -113,6 +127,6 @@ def test_settings_are_immutable() -> None:
 
 
 def test_the_registry_does_not_load_the_libraries() -> None:
-    libraries = ["cma", "cmaes", "nevergrad", "pymoo", "scipy", "torch"]
+    libraries = ["cma", "cmaes", "nevergrad", "optuna", "pymoo", "scipy", "torch"]
     code = f"import sys, evomerge.optimizers.registry; print([name for name in {libraries} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -15,7 +15,9 @@ PACKAGE = TOP / "evomerge"
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CORE = [Requirement(line) for line in PROJECT["dependencies"]]
 PART_OF = {"pydantic-core": "pydantic"}  # released and pinned together
-EXTRA = [Requirement(line) for lines in PROJECT["optional-dependencies"].values() for line in lines]
+EXTRAS = {name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()}
+DEV = EXTRAS.pop("dev")
+OPTIONAL = [requirement for lines in EXTRAS.values() for requirement in lines]
 
 
 def pins() -> dict[str, str]:
@@ -38,15 +40,17 @@ def imported(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("folder", [path for path in PACKAGE.iterdir() if path.is_dir()], ids=lambda path: path.name)
 def test_every_import_is_a_declared_dependency(folder: Path) -> None:
-    usable = CORE + EXTRA if folder.name == "testing" else CORE  # who runs contract suites has pytest
+    usable = CORE + OPTIONAL + (DEV if folder.name == "testing" else [])  # who runs contract suites has pytest
     declared = {canonicalize_name(requirement.name) for requirement in usable}
     providers = packages_distributions()
-    needed = {name: {canonicalize_name(provider) for provider in providers[name]} for name in imported(folder)}
-    needed = {name: {PART_OF.get(provider, provider) for provider in found} for name, found in needed.items()}
-    assert {name: found for name, found in needed.items() if not found & declared} == {}
+    needed = {
+        name: {canonicalize_name(provider) for provider in providers.get(name, [name])} for name in imported(folder)
+    }
+    needed = {name: {PART_OF.get(provider, provider) for provider in some} for name, some in needed.items()}
+    assert {name: some for name, some in needed.items() if not some & declared} == {}
 
 
-@pytest.mark.parametrize("requirement", CORE + EXTRA, ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", CORE + OPTIONAL + DEV, ids=lambda requirement: requirement.name)
 def test_a_dependency_is_pinned_in_its_range(requirement: Requirement) -> None:
     assert pins()[canonicalize_name(requirement.name)] in requirement.specifier
 

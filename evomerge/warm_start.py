@@ -1,0 +1,67 @@
+"""Warm starts: the finalists of an earlier run as genomes to start a search from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from evomerge.documents import shown
+from evomerge.errors import ConfigError, Problem
+from evomerge.runs import Asked, Assessed, Finished, RunLog, Told
+from evomerge.runs.log import identity_of
+from evomerge.spaces.genes import Gene, Genome, Scalar
+
+WHERE = "start_from"
+"""The key of a search under which the earlier run stands, for messages."""
+
+
+def finalists_of(run_dir: Path) -> tuple[dict[str, Scalar], ...]:
+    """The genomes that a finished run assessed in its finals, by name of gene; lowest mean loss first.
+
+    Raises:
+        ConfigError: If the folder holds no run, or one that is not finished or does not name its genes.
+    """
+    with RunLog.read(run_dir) as log:
+        names = identity_of(log).get("genes")
+        events = list(log.events())
+    if not any(isinstance(event, Finished) for event in events):
+        raise ConfigError.at(WHERE, f"{run_dir} is not finished. Finish it: `evomerge resume {run_dir}`.")
+    if names is None:
+        raise ConfigError.at(WHERE, f"{run_dir} does not say which genes it searched; an older evomerge made it.")
+    genomes = {event.number: event.genome for event in events if isinstance(event, Asked)}
+    losses = {event.number: sum(event.losses) for event in events if isinstance(event, Told)}
+    assessed = {event.name for event in events if isinstance(event, Assessed) and event.failure is None}
+    finalists = [number for number in losses if f"candidate {number}" in assessed]
+    return tuple(
+        dict(zip(names, genomes[number], strict=True)) for number in sorted(finalists, key=lambda n: (losses[n], n))
+    )
+
+
+def genomes_of(starts: Sequence[Mapping[str, Scalar]], genes: Sequence[Gene]) -> tuple[Genome, ...]:
+    """The same genomes in a search over these genes.
+
+    Raises:
+        ConfigError: If they are not over the same genes, or have values that a gene cannot take here.
+    """
+    names = {gene.name for gene in genes}
+    if starts and starts[0].keys() != names:
+        raise ConfigError.at(WHERE, f"the earlier run searched other genes: {_difference(set(starts[0]), names)}.")
+    ConfigError.raise_if_any(dict.fromkeys(_misfits(starts, genes)))
+    return tuple(tuple(start[gene.name] for gene in genes) for start in starts)
+
+
+def _difference(there: set[str], here: set[str]) -> str:
+    parts = [
+        f"{count} {where} only, such as {shown(min(some))}"
+        for some, where in ((there - here, "there"), (here - there, "here"))
+        if (count := len(some))
+    ]
+    return f"{' and '.join(parts)}. Start from a run over the same search space"
+
+
+def _misfits(starts: Sequence[Mapping[str, Scalar]], genes: Sequence[Gene]) -> Iterator[Problem]:
+    for gene in genes:
+        for start in starts:
+            if not gene.contains(start[gene.name]):
+                what = f'gene "{gene.name}" was {shown(start[gene.name])} there, which it cannot be here. Widen it.'
+                yield Problem(WHERE, what)
