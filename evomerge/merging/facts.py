@@ -13,8 +13,11 @@ from evomerge.merging.order import MOST_AT_ONCE, Pieces, between, largest_over, 
 
 T = TypeVar("T")
 
-_MOST_VALUES = 1 << 14
+_MOST_VALUES = 1 << 17
 """Distinct magnitudes that a table holds at most: differences of half-precision numbers take few values."""
+
+_EVEN_RANKS = 1 << 13
+"""Magnitudes that a table holds where there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Magnitudes:
         first_V = np.flatnonzero(np.diff(magnitude_N, prepend=np.float32(-1)))
         is_complete = first_V.size <= _MOST_VALUES
         if not is_complete:
-            values = np.unique(magnitude_N[np.linspace(0, total - 1, _MOST_VALUES // 2, dtype=np.int64)])
+            values = np.unique(magnitude_N[np.linspace(0, total - 1, _EVEN_RANKS, dtype=np.int64)])
             first_V = np.searchsorted(magnitude_N, values)
         return cls(magnitude_N[first_V], total - first_V, is_complete)
 
@@ -121,4 +124,8 @@ class Facts:
         if key not in self._asked or total > MOST_AT_ONCE:
             self._asked.add(key)  # whoever asks once, to export one recipe, has no use for a table
             return largest_over(pieces, num_kept, total)
-        return self.once(("magnitudes", key), lambda: Magnitudes.of(pieces, total)).largest(pieces, num_kept)
+        table = self.once(("magnitudes", key), lambda: Magnitudes.of(pieces, total))
+        if not table.is_complete and (("ranked", key) in self._known or 4 * total <= self._room_bytes):
+            ranked_N = self.keep(("ranked", key), lambda: np.sort(together(pieces, total)))
+            return float(ranked_N[total - num_kept])
+        return table.largest(pieces, num_kept)

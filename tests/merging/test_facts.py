@@ -1,5 +1,7 @@
 """Facts: remembered, and the same as computed anew."""
 
+import itertools
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +21,10 @@ def test_tables_answer_every_question_exactly(seed: int, questions: list[int]) -
 
 
 def test_what_has_no_small_table_is_answered_all_the_same() -> None:
-    delta = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
-    facts = Facts()
-    for num_kept in (1, 70_000, 100_000):
+    delta = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    for room_bytes, num_kept in itertools.product((0, 1 << 20), (1, 70_000, 200_000)):
+        facts = Facts(room_bytes)
+        assert facts.largest("key", lambda: delta.split(9_000), 5, delta.numel()) == largest(delta, 5)
         assert facts.largest("key", lambda: delta.split(9_000), num_kept, delta.numel()) == largest(delta, num_kept)
 
 
