@@ -146,6 +146,7 @@ def main() -> None:
     arguments.add_argument("--methods", nargs="+", choices=TARGETS, default=list(TARGETS))
     arguments.add_argument("--repeats", type=int, default=7)
     arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--cache-gb", type=float, default=2.0, help="memory for what candidates share")
     arguments.add_argument("--fused", action=argparse.BooleanOptionalAction, default=True, help="compiled loops")
     arguments.add_argument("--folder", type=Path, default=Path("/tmp/evomerge-benchmarks"))
     arguments.add_argument(
@@ -161,7 +162,9 @@ def main() -> None:
     for size, precision, num_experts in itertools.product(given.size, given.precision, given.experts):
         homes = models.make(given.folder, size, precision, num_experts)
         with torch.inference_mode():
-            rows, profiles = rows_of(homes, given.methods, given.repeats, Library(is_fused=given.fused))
+            rows, profiles = rows_of(
+                homes, given.methods, given.repeats, Library(is_fused=given.fused, room_bytes=int(given.cache_gb * 1e9))
+            )
         print(f"\n## {size} {precision}, base and {num_experts} experts, {given.threads} thread(s)\n", flush=True)
         head = ["method", "sources", "floor ms", "merge ms", "wall ratio", "CPU ratio", "target", "first ms", "GB/s"]
         print(measure.table(head, rows))

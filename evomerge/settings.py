@@ -21,12 +21,15 @@ class InlineSettings(Value):
         threads: CPU threads. Part of a run's identity: the order of sums depends on it.
         device: Torch device; `auto` takes a GPU where there is one.
         fused: Whether merges run as compiled loops: some seconds per kind of merge first, then several times faster.
+        cache_gb: Memory of each worker for what need not be computed anew for each candidate: random draws, ranks of
+            magnitudes, singular vectors.
     """
 
     name: Literal["inline"]
     threads: int = pydantic.Field(default=1, ge=1)
     device: str = "auto"
     fused: bool = False
+    cache_gb: float = pydantic.Field(default=2.0, ge=0)
 
 
 class RaySettings(Value):
@@ -39,6 +42,8 @@ class RaySettings(Value):
         address: Of a running cluster; absent: one is started on this machine.
         timeout_s: A candidate that takes longer is recorded as failed.
         fused: Whether merges run as compiled loops: some seconds per kind of merge first, then several times faster.
+        cache_gb: Memory of each worker for what need not be computed anew for each candidate: random draws, ranks of
+            magnitudes, singular vectors.
     """
 
     name: Literal["ray"]
@@ -48,6 +53,7 @@ class RaySettings(Value):
     address: str | None = None
     timeout_s: float = pydantic.Field(default=3600.0, gt=0)
     fused: bool = False
+    cache_gb: float = pydantic.Field(default=2.0, ge=0)
 
 
 _EXECUTORS: dict[str, type[InlineSettings] | type[RaySettings]] = {"inline": InlineSettings, "ray": RaySettings}

@@ -76,6 +76,7 @@ class Study:
             device=_device(executor),
             num_threads=executor.threads,
             is_fused=executor.fused,
+            room_bytes=int(executor.cache_gb * 1e9),
         )
 
 

@@ -26,6 +26,7 @@ class WorkerPlan:
         device: Torch device.
         num_threads: CPU threads of one worker. Part of a run's identity: the order of sums depends on it.
         is_fused: Whether merges run as compiled loops; their bits are the same.
+        room_bytes: Of what a worker remembers of the models from candidate to candidate.
     """
 
     recipe: Recipe
@@ -34,6 +35,7 @@ class WorkerPlan:
     device: str = "cpu"
     num_threads: int = 1
     is_fused: bool = False
+    room_bytes: int = 2 << 30
 
 
 class Worker:
@@ -47,7 +49,8 @@ class Worker:
         """
         torch.set_num_threads(plan.num_threads)
         disable_progress_bar()  # of transformers: the run has a display of its own
-        self._resident = ResidentModel(plan.recipe, Library(is_fused=plan.is_fused), plan.device)
+        library = Library(is_fused=plan.is_fused, room_bytes=plan.room_bytes)
+        self._resident = ResidentModel(plan.recipe, library, plan.device)
         tasks = load_tasks(plan.fitness, plan.where)
         self._harness = Harness(tasks, plan.fitness, self._resident.model, self._resident.tokenizer)
 

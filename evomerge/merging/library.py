@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from evomerge.checkpoints import Adapted, Adapter, Checkpoint
 from evomerge.errors import EvomergeError
-from evomerge.merging.facts import Facts
+from evomerge.merging.facts import ROOM_BYTES, Facts
 from evomerge.recipe.recipe import ModelRef
 
 NO_MODELS: Mapping[str, ModelRef] = MappingProxyType({})
@@ -21,16 +21,17 @@ class Library:
         is_fused: Whether merges run as compiled loops where they can.
     """
 
-    def __init__(self, *, is_fused: bool = False) -> None:
+    def __init__(self, *, is_fused: bool = False, room_bytes: int = ROOM_BYTES) -> None:
         """Make an empty library.
 
         Args:
             is_fused: Whether merges run as compiled loops where they can, which takes a C++ compiler and some seconds
                 per kind of merge, and gives the same bits.
+            room_bytes: Of what is remembered from recipe to recipe because computing it again would take time.
         """
         self.is_fused = is_fused
         self._opened: dict[tuple[str, str | None], Checkpoint] = {}
-        self.facts = Facts()
+        self.facts = Facts(room_bytes)
 
     def open(self, model: ModelRef, models: Mapping[str, ModelRef] = NO_MODELS, where: str = "") -> Checkpoint:
         """The checkpoint of a model; of an adapter, what it makes of its base.
