@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +12,14 @@ import torch
 from evomerge.documents import parse
 from evomerge.merging.draws import Draw
 from evomerge.merging.pipe import run_pipe, task_vectors
-from evomerge.merging.site import Reading, Statistics, lone_site
+from evomerge.merging.site import lone_site
 from evomerge.recipe import Recipe
-from evomerge.recipe.calibration import FROM_INPUTS, StatisticKind
 from evomerge.recipe.canonical import canonical_pipe
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend
 from evomerge.recipe.stages import StageValue, parse_stage
 from evomerge.testing.formulas import Tensors
+from evomerge.testing.statistics import statistics_of
 
 _SHAPES = ((5, 7), (33,), (1,), (), (2, 3, 4))
 _ROLES = ("attention", "mlp", "norm", "embedding", "head", "router", "other")
@@ -176,36 +175,6 @@ def merged(
     draws = draws or draws_for(experts)
     models = [draw.expert for draw in draws]
     return run_pipe(parts, experts, origin, lone_site(draws, deltas, statistics=statistics_of(models, deltas[0].shape)))
-
-
-def statistics_of(models: Sequence[str], shape: torch.Size) -> Statistics:
-    """Random statistics of experts and their origin, the same whenever asked for.
-
-    Args:
-        models: What tells the experts from others.
-        shape: Of the tensor.
-    """
-
-    def statistic(kind: StatisticKind, place: int | None) -> Reading | None:
-        return made_up(kind, "origin" if place is None else models[place], shape)
-
-    return statistic
-
-
-def made_up(kind: StatisticKind, model: str, shape: torch.Size) -> Reading | None:
-    """A random statistic of a model at a tensor of this shape; None where that kind is not measured."""
-    if len(shape) != 2 and (kind in FROM_INPUTS or kind == "grad_gram"):
-        return None
-    generator = torch.Generator().manual_seed(zlib.crc32(f"{kind}|{model}".encode()))
-    size = shape[0 if kind == "grad_gram" else 1] if len(shape) == 2 else 0
-    if kind.endswith("gram"):
-        read = torch.randn(3 * size, size, generator=generator)
-        values = read.T @ read / len(read)
-    elif kind in ("act_mean", "act_sq"):
-        values = torch.rand(size, generator=generator)
-    else:
-        values = torch.rand(() if kind == "grad_sens" else shape, generator=generator)
-    return Reading(values, float(values.mean()), float(values.norm()))
 
 
 def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:

@@ -20,7 +20,8 @@ from evomerge.recipe.calibration import StatisticKind
 from evomerge.recipe.canonical import canonical_pipe
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.stages import StageValue, parse_stage
-from evomerge.testing.stages import draws_for, merged, random_measured_pipe, statistics_of
+from evomerge.testing.stages import draws_for, merged, random_measured_pipe
+from evomerge.testing.statistics import statistics_of
 
 RNGS = st.randoms(use_true_random=False)
 

@@ -14,8 +14,8 @@ from evomerge.testing.stages import (
     PresetContract,
     StillContract,
     SymmetricContract,
-    made_up,
 )
+from evomerge.testing.statistics import made_up
 
 
 def fishers(shape: torch.Size, draws: Sequence[Draw]) -> list[torch.Tensor]:
