@@ -21,11 +21,13 @@ from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
 from evomerge.fitness import Fitness, FitnessSpec
 from evomerge.merging import Library
+from evomerge.merging.statistics import data_digest
 from evomerge.optimizers.base import Optimizer
 from evomerge.optimizers.registry import make_optimizer
+from evomerge.recipe.calibration import Calibration
 from evomerge.recipe.recipe import ModelRef
 from evomerge.settings import InlineSettings, RaySettings, Settings
-from evomerge.spaces import SearchSpace, SpaceFile, bind, parse_space
+from evomerge.spaces import SearchSpace, SpaceFile, bind, measured_in, parse_space
 from evomerge.warm_start import genomes_of
 
 
@@ -95,6 +97,8 @@ def assemble(settings: Settings) -> Study:
         for name, checkpoint in checkpoints.items()
     }
     _check_digests(document.models, models, where)
+    document = document.model_copy(update={"calibration": _calibration(document, where)})
+    _check_statistics(document, models, where)
     space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
     space = dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
     fitness = open_fitness(settings)
@@ -140,7 +144,10 @@ def rooted(settings: Settings, folder: Path) -> Settings:
     space, fitness = dict(settings.search_space), dict(settings.fitness)
     models = space.get("models")
     if isinstance(models, Mapping):
-        space["models"] = {name: _rooted_model(model, folder) for name, model in models.items()}
+        space["models"] = {name: _rooted(model, "path", folder) for name, model in models.items()}
+    calibration = space.get("calibration")
+    if isinstance(calibration, Mapping):
+        space["calibration"] = {name: _rooted(data, "data", folder) for name, data in calibration.items()}
     include = fitness.get("include")
     if isinstance(include, list):
         fitness["include"] = [_absolute(entry, folder) for entry in include]
@@ -148,10 +155,11 @@ def rooted(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(update={"search_space": space, "fitness": fitness, "start_from": start_from})
 
 
-def _rooted_model(model: Tree, folder: Path) -> Tree:
-    if isinstance(model, Mapping):
-        return {**model, "path": _absolute(model.get("path"), folder)}
-    return _absolute(model, folder)
+def _rooted(entry: Tree, key: str, folder: Path) -> Tree:
+    """A path, or a mapping with one under this key."""
+    if isinstance(entry, Mapping):
+        return {**entry, key: _absolute(entry.get(key), folder)}
+    return _absolute(entry, folder)
 
 
 def _absolute(path: Tree, folder: Path) -> Tree:
@@ -171,6 +179,25 @@ def _open_models(document: SpaceFile, where: str) -> dict[str, Checkpoint]:
             problems += error.problems
     ConfigError.raise_if_any(problems)
     return opened
+
+
+def _calibration(document: SpaceFile, where: str) -> dict[str, Calibration] | None:
+    """The calibration data with its digests known. A file is not needed where its digest is given."""
+    return document.calibration and {
+        name: data.model_copy(update={"digest": data.digest or data_digest(data, f"{where}: calibration.{name}.data")})
+        for name, data in document.calibration.items()
+    }
+
+
+def _check_statistics(document: SpaceFile, models: Mapping[str, ModelRef], where: str) -> None:
+    """Statistics must be on disk before a search begins; measuring them is no worker's business."""
+    library, problems = Library(), list[Problem]()
+    for name, kind in measured_in(document, where):
+        try:
+            library.statistics(models[name], (document.calibration or {})[name], kind)
+        except ConfigError as error:
+            problems += [Problem(f"{where}: calibration.{name}", problem.what) for problem in error.problems]
+    ConfigError.raise_if_any(problems)
 
 
 def _check_digests(wanted: Mapping[str, ModelRef], found: Mapping[str, ModelRef], where: str) -> None:

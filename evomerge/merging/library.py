@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 
-from evomerge.checkpoints import Adapted, Adapter, Checkpoint
-from evomerge.errors import EvomergeError
+from evomerge.checkpoints import Adapted, Adapter, Checkpoint, digest_of
+from evomerge.errors import ConfigError, EvomergeError
 from evomerge.merging.facts import ROOM_BYTES, Facts
+from evomerge.merging.statistics import Measurement, Rig, Stored, data_digest, find
+from evomerge.recipe.calibration import FROM_INPUTS, Calibration, StatisticKind
 from evomerge.recipe.recipe import ModelRef
 
 NO_MODELS: Mapping[str, ModelRef] = MappingProxyType({})
@@ -32,6 +35,8 @@ class Library:
         self.is_fused = is_fused
         self._opened: dict[tuple[str, str | None], Checkpoint] = {}
         self.facts = Facts(room_bytes)
+        self._statistics: dict[Hashable, Stored] = {}
+        self._rigs: dict[Hashable, Rig] = {}
 
     def open(self, model: ModelRef, models: Mapping[str, ModelRef] = NO_MODELS, where: str = "") -> Checkpoint:
         """The checkpoint of a model; of an adapter, what it makes of its base.
@@ -62,3 +67,41 @@ class Library:
             ConfigError: If one cannot be read.
         """
         return {name: self.open(model, models) for name, model in models.items()}
+
+    def statistics(self, model: ModelRef, calibration: Calibration, kind: StatisticKind) -> Stored:
+        """A statistic of a model, from disk.
+
+        Raises:
+            ConfigError: If it was not measured, with the command that does.
+        """
+        key = (model, calibration, kind)
+        if key not in self._statistics:
+            if calibration.digest is None:
+                calibration = calibration.model_copy(update={"digest": data_digest(calibration)})
+            digest = model.digest or digest_of(self.open(model))
+            stored = find(Measurement(digest, calibration.identity(kind)))
+            if stored is None:
+                what = f"{kind} of {model.path} was not measured on {calibration.data}, or is damaged."
+                raise ConfigError.at("", f"{what} Measure it: {_command(model, calibration, kind)}")
+            self._statistics[key] = stored
+        return self._statistics[key]
+
+    def rig(self, experts: Sequence[tuple[ModelRef, Calibration]]) -> Rig:
+        """A model to pass the experts' data through, made once and used by all candidates.
+
+        Raises:
+            ConfigError: If the data cannot be read or the models are no causal language models.
+        """
+        key = tuple(experts)
+        if key not in self._rigs:
+            self._rigs[key] = Rig([(self.open(model), calibration) for model, calibration in experts])
+        return self._rigs[key]
+
+
+def _command(model: ModelRef, calibration: Calibration, kind: StatisticKind) -> str:
+    options: dict[str, object] = {"data": calibration.data, "kinds": kind}
+    options |= {"samples": calibration.samples, "tokens": calibration.tokens}
+    if kind not in FROM_INPUTS and calibration.labels == "sampled":
+        options |= {"labels": calibration.labels, "seed": calibration.seed}
+    words = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items())
+    return f"evomerge calibrate statistics {shlex.quote(model.path)} {words}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +17,11 @@ from evomerge.merging.draws import Draw
 from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.library import Library
 from evomerge.merging.pipe import run_on_task_vectors, run_pipe, task_vectors
-from evomerge.merging.site import Scope, Site
+from evomerge.merging.site import Reading, Scope, Site
+from evomerge.merging.statistics import Prefix, Readings
 from evomerge.recipe import Blend, Recipe
+from evomerge.recipe.calibration import PER_CANDIDATE, StatisticKind
+from evomerge.recipe.measures import measures, source_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import PipeRule
 from evomerge.recipe.where import Where
@@ -31,6 +34,11 @@ class _Rule:
     where: Where | None
     parts: Parts
     scope: Scope
+    statistics: Mapping[tuple[int | None, StatisticKind], Readings]
+
+    def reading(self, tensor: str, kind: StatisticKind, place: int | None) -> Reading | None:
+        stored = self.statistics.get((place, kind))
+        return None if stored is None else stored.reading(tensor)
 
 
 class Merge:
@@ -55,7 +63,7 @@ class Merge:
             ("rows", *(self._identities[name] for name in used)),
             lambda: shared_rows([self._checkpoints[name] for name in used]),
         )
-        self._rules = {name: self._rules_of(name, blend) for name, blend in self._recipe.blends.items()}
+        self._rules = {name: self._rules_of(name, blend, library) for name, blend in self._recipe.blends.items()}
 
     @property
     def names(self) -> list[str]:
@@ -223,7 +231,8 @@ class Merge:
         draws = [Draw(blend.seed, self._identities[expert], name) for expert in blend.experts]
         position, num_layers = self.donor.position(name), max(1, self.donor.num_layers)
         keys = self._keys(blend, name, rule.parts.from_zero)
-        return Site(name, position, num_layers, draws, rule.scope, facts=self._facts, keys=keys)
+        statistics = functools.partial(rule.reading, name)
+        return Site(name, position, num_layers, draws, rule.scope, facts=self._facts, keys=keys, statistics=statistics)
 
     def _keys(self, blend: Blend, name: str, from_zero: bool) -> list[Hashable | None]:
         """What names each task vector by content; None where a blend, which the recipe may change, takes part."""
@@ -243,13 +252,31 @@ class Merge:
                 return rule
         return None
 
-    def _rules_of(self, source: str, blend: Blend) -> list[_Rule]:
-        rules = []
+    def _rules_of(self, source: str, blend: Blend, library: Library) -> list[_Rule]:
+        rules, statistics = [], self._statistics(source, blend, library)
         for index, rule in enumerate(blend.rules):
             assert isinstance(rule, PipeRule), "the canonical form has no presets"
             parts = Parts.of(rule.pipe, len(blend.experts))
-            rules.append(_Rule(rule.where, parts, Scope(functools.partial(self._governed, source, index))))
+            scope = Scope(functools.partial(self._governed, source, index))
+            rules.append(_Rule(rule.where, parts, scope, statistics))
         return rules
+
+    def _statistics(
+        self, source: str, blend: Blend, library: Library
+    ) -> dict[tuple[int | None, StatisticKind], Readings]:
+        """What a blend's stages read, by the place of the expert, None for the origin, and the kind."""
+        models, data = self._recipe.models, self._recipe.calibration or {}
+        sources = {key: source_of(blend, key[0]) or "" for key in measures(blend)}
+        found: dict[tuple[int | None, StatisticKind], Readings] = {
+            key: library.statistics(models[name], data[name], key[1])
+            for key, name in sources.items()
+            if key[1] not in PER_CANDIDATE
+        }
+        if len(found) < len(sources):
+            rig = library.rig([(models[name], data[name]) for name in blend.experts])
+            prefix = Prefix(rig, functools.partial(self._source, source))
+            found |= {(place, "merged_gram"): prefix.of(place) for place in range(len(blend.experts))}
+        return found
 
     def _governed(self, source: str, index: int) -> Iterator[tuple[Site, list[torch.Tensor]]]:
         """Site and task vectors of every tensor that one rule of a blend governs."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import torch
 
 from evomerge.checkpoints.roles import Position
 from evomerge.merging.draws import Draw
 from evomerge.merging.facts import Facts
+from evomerge.recipe.calibration import StatisticKind
 
 T = TypeVar("T")
 
@@ -56,6 +57,29 @@ class Peers:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A statistic of one model, read at one tensor.
+
+    Attributes:
+        values: Float32, on the CPU; its shape depends on the kind.
+        mean: Of the values.
+        norm: Square root of the sum of the squares of all values of the model.
+    """
+
+    values: torch.Tensor
+    mean: float
+    norm: float
+
+
+Statistics: TypeAlias = Callable[[StatisticKind, int | None], Reading | None]
+"""Gives a statistic of the expert at a place, or of the origin for None; None where nothing was measured."""
+
+
+def _unmeasured(kind: StatisticKind, place: int | None) -> Reading | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One tensor, or a piece of it, in one blend.
 
@@ -75,6 +99,7 @@ class Site:
         keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
         own: Per expert, its task vector before any stage, for stages that act on matrices.
         peers: For a post that spans the model, the tensors that it spans.
+        statistics: What was measured of the models at the whole tensor.
     """
 
     tensor: str
@@ -92,6 +117,7 @@ class Site:
     keys: Sequence[Hashable | None] = ()
     own: Sequence[torch.Tensor] = ()
     peers: Peers | None = None
+    statistics: Statistics = _unmeasured
 
     def has_matrices(self, shape: torch.Size) -> bool:
         """Whether the tensor is a matrix, or a stack of them, with singular vectors that mean something."""
@@ -103,17 +129,23 @@ class Site:
         return dataclasses.replace(self, start=start)
 
 
-def lone_site(draws: Sequence[Draw], deltas: Sequence[torch.Tensor], tensor: str = "tensor") -> Site:
+def lone_site(
+    draws: Sequence[Draw],
+    deltas: Sequence[torch.Tensor],
+    tensor: str = "tensor",
+    statistics: Statistics = _unmeasured,
+) -> Site:
     """The site of a tensor that is a model of its own, of one layer.
 
     Args:
         draws: Per expert.
         deltas: Task vector per expert, which the scope consists of.
         tensor: Its name.
+        statistics: What was measured.
     """
 
     def only() -> Iterator[tuple[Site, list[torch.Tensor]]]:
         yield site, list(deltas)
 
-    site = Site(tensor, Position(0, "mlp"), 1, draws, Scope(only))
+    site = Site(tensor, Position(0, "mlp"), 1, draws, Scope(only), statistics=statistics)
     return site

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from evomerge.documents import tree_of
+from evomerge.recipe.measures import measures, source_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.redundancy import without_redundancy
@@ -32,7 +33,11 @@ def canonical(recipe: Recipe) -> Recipe:
 def canonical_form(recipe: Recipe) -> Recipe:
     """The same merge with presets expanded, neutral stages dropped and redundant freedom removed. Idempotent."""
     blends = {name: _canonical_blend(recipe.blends[name]) for name in _needed(recipe)}
-    return Recipe(models=recipe.models, blends=blends, dtype=recipe.dtype, tokenizer=recipe.tokenizer)
+    used = {source_of(blend, place) for blend in blends.values() for place, _ in measures(blend)}
+    calibration = {name: data for name, data in (recipe.calibration or {}).items() if name in used} or None
+    return Recipe(
+        models=recipe.models, blends=blends, dtype=recipe.dtype, tokenizer=recipe.tokenizer, calibration=calibration
+    )
 
 
 def identity_digest(recipe: Recipe) -> str:
@@ -72,6 +77,8 @@ def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) 
         parts = dataclasses.replace(parts, lens=None if _ignores_lens(parts) else parts.lens)
     elif isinstance(parts.weigh, Weigh) and isinstance(parts.reduce, Lego | Copa):
         parts = _fold_factors(parts, parts.weigh.weigh)
+    elif _hears_ratios(parts):
+        parts = dataclasses.replace(parts, weigh=_by_ratio(parts.weigh))
     from_zero = has_origin and (parts.from_zero or (parts.is_affine and parts.sums_to_one))
     silent = isinstance(parts.weigh, Weigh) and not isinstance(parts.reduce, Linear) and set(parts.weigh.weigh) == {1.0}
     stages = dataclasses.replace(parts, from_zero=from_zero).stages
@@ -125,6 +132,22 @@ def _with(
     return dataclasses.replace(
         parts, reduce=reduce, weigh=Weigh(weigh=tuple(map(_round, weights))), posts=(*lead, *posts)
     )
+
+
+def _hears_ratios(parts: Parts) -> bool:
+    """Whether a common positive factor of the weights makes no difference."""
+    if isinstance(parts.reduce, Linear):
+        return parts.reduce.reduce == "mean"
+    return parts.reduce.ignores_factor and isinstance(parts.weigh, Weigh)  # and not one factor per entry
+
+
+def _by_ratio(weigh: StageValue) -> StageValue:
+    """The weigher with its loudest factor at 1, where the reducer hears ratios only."""
+    name = "weigh" if isinstance(weigh, Weigh) else "weights"
+    weights: tuple[float, ...] = getattr(weigh, name, ())
+    if not weights or not min(weights) >= 0 < max(weights):
+        return weigh
+    return weigh.model_copy(update={name: tuple(_round(weight / max(weights)) for weight in weights)})
 
 
 def _ignores_lens(parts: Parts) -> bool:
@@ -199,9 +222,17 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
         tree = tree_of(blend)
         tree["experts"] = [names[expert] for expert in blend.experts]
         tree["origin"] = names[blend.origin] if blend.origin else None
+        if statistics := _statistics(recipe, blend):
+            tree["statistics"] = statistics
         blends.append(tree)
     donors = [names[recipe.donor], names[recipe.tokenizer_donor]]
     return {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
+
+
+def _statistics(recipe: Recipe, blend: Blend) -> list[Any]:
+    """What tells the statistics that a blend reads from others."""
+    data = recipe.calibration or {}
+    return [[place, data[source_of(blend, place) or ""].identity(kind)] for place, kind in measures(blend)]
 
 
 def _rounded(stage: S) -> S:

@@ -11,6 +11,7 @@ from pydantic_core import InitErrorDetails
 
 from evomerge.documents import Value, fault, shown, suggestion, tree_of
 from evomerge.recipe.adapters import adapter_faults
+from evomerge.recipe.calibration import Calibration
 from evomerge.recipe.presets import PRESETS, PresetValue
 from evomerge.recipe.stages import Pipe, StageValue
 from evomerge.recipe.where import Where
@@ -114,6 +115,7 @@ class Recipe(Value):
         blends: Virtual models, each built from models and earlier blends; the last one is the result.
         dtype: Of the result; absent: each tensor keeps the dtype it has in the blend's first model.
         tokenizer: Absent: the tokenizer of the model that also gives the config.
+        calibration: By the name of a model, the data that its statistics are measured on, for stages that read some.
     """
 
     model_config = pydantic.ConfigDict(ignored_types=(cached_property,))
@@ -123,14 +125,15 @@ class Recipe(Value):
     blends: dict[str, Blend] = pydantic.Field(min_length=1)
     dtype: DType | None = None
     tokenizer: TokenizerPolicy | None = None
+    calibration: dict[str, Calibration] | None = None
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> Self:
-        faults = [
-            InitErrorDetails(type=fault(what), loc=place, input=None)
-            for place, what in [*adapter_faults(self), *_blend_faults(self), *_tokenizer_faults(self)]
-        ]
-        if faults:
+        from evomerge.recipe.measures import calibration_faults
+
+        found = [*adapter_faults(self), *_blend_faults(self), *_tokenizer_faults(self)]
+        found = found or list(calibration_faults(self))  # which looks into pipes, and those must fit for that
+        if faults := [InitErrorDetails(type=fault(what), loc=place, input=None) for place, what in found]:
             raise pydantic.ValidationError.from_exception_data("Recipe", faults)
         return self
 

@@ -10,6 +10,8 @@ import pydantic
 from evomerge.documents import Tree, Value, fault, key, parse
 from evomerge.errors import ConfigError, Problem
 from evomerge.recipe.adapters import base_faults
+from evomerge.recipe.calibration import Calibration, StatisticKind
+from evomerge.recipe.measures import measured_models
 from evomerge.recipe.recipe import DType, ModelRef, Recipe, TokenizerPolicy
 from evomerge.recipe.where import Role
 from evomerge.spaces.genes import ChoiceGene, Gene, Scalar
@@ -72,6 +74,7 @@ class SpaceFile(Value):
         groups: How the genes of a blend's `pipe` are repeated over the model; absent: not at all.
         blends: Blends as in a recipe, in which any value may be a hole.
         seeds: Individuals to start from: names of presets, or presets with parameters.
+        calibration: As in a recipe: by the name of a model, the data that its statistics are measured on.
     """
 
     evomerge: Literal["space/1"]
@@ -81,6 +84,7 @@ class SpaceFile(Value):
     seeds: tuple[Tree, ...] = ()
     dtype: DType | None = None
     tokenizer: TokenizerPolicy | None = None
+    calibration: dict[str, Calibration] | None = None
 
     @pydantic.field_validator("models")
     @classmethod
@@ -113,6 +117,8 @@ class SpaceFile(Value):
         tree: dict[str, Tree] = {"models": models, "blends": blends, "dtype": self.dtype}
         if self.tokenizer:
             tree["tokenizer"] = {"from": self.tokenizer.source}
+        if self.calibration:
+            tree["calibration"] = {n: data.model_dump(exclude_none=True) for n, data in self.calibration.items()}
         return tree
 
 
@@ -123,19 +129,29 @@ def parse_space(tree: Tree, where: str) -> SpaceFile:
         ConfigError: With all problems of the file.
     """
     space = parse(SpaceFile, tree, where)
-    opened = open_holes(dict(space.blends), name=key)
-    genes = list(genes_in(opened))
     problems: dict[Problem, None] = {}
-    for values in _corners(genes):
+    for corner in _corner_trees(space):
         try:
-            parse(Recipe, space.recipe_tree(fill(opened, values)), where)
+            parse(Recipe, corner, where)
         except ConfigError as error:
             problems |= dict.fromkeys(error.problems)
     ConfigError.raise_if_any(problems)
-    if not genes:
+    if not list(genes_in(open_holes(dict(space.blends), name=key))):
         advice = "Make some value of a blend a hole, such as {float: [0, 1]}, or use `evomerge export`."
         raise ConfigError.at(where, f"nothing varies. {advice}")
     return space
+
+
+def measured_in(space: SpaceFile, where: str) -> list[tuple[str, StatisticKind]]:
+    """Names of models with the kinds of statistics that recipes of a sound space read of them, each once."""
+    corners = (parse(Recipe, corner, where) for corner in _corner_trees(space))
+    return list({pair: None for recipe in corners for pair in measured_models(recipe.blends)})
+
+
+def _corner_trees(space: SpaceFile) -> Iterator[dict[str, Tree]]:
+    """The plain data of recipes at the ends of every hole."""
+    opened = open_holes(dict(space.blends), name=key)
+    yield from (space.recipe_tree(fill(opened, values)) for values in _corners(list(genes_in(opened))))
 
 
 def _corners(genes: list[Gene]) -> Iterator[dict[str, Scalar]]:

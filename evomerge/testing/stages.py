@@ -19,6 +19,7 @@ from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend
 from evomerge.recipe.stages import StageValue, parse_stage
 from evomerge.testing.formulas import Tensors
+from evomerge.testing.statistics import statistics_of
 
 _SHAPES = ((5, 7), (33,), (1,), (), (2, 3, 4))
 _ROLES = ("attention", "mlp", "norm", "embedding", "head", "router", "other")
@@ -171,7 +172,9 @@ def merged(
     """What a pipe, canonical or not, makes of one tensor of every expert."""
     parts = Parts.of(pipe, len(experts))
     deltas = task_vectors(experts, None if parts.from_zero else origin)
-    return run_pipe(parts, experts, origin, lone_site(draws or draws_for(experts), deltas))
+    draws = draws or draws_for(experts)
+    models = [draw.expert for draw in draws]
+    return run_pipe(parts, experts, origin, lone_site(draws, deltas, statistics=statistics_of(models, deltas[0].shape)))
 
 
 def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:
@@ -197,6 +200,38 @@ def random_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:
     return tuple(map(parse_stage, stages))
 
 
+def random_measured_pipe(rng: random.Random, num_experts: int) -> tuple[StageValue, ...]:
+    """A random pipe in which some stages give way to ones that read statistics."""
+    stages = list(random_pipe(rng, num_experts))
+    has_lens = any(stage.slot == "lens" for stage in stages)
+    for place, stage in enumerate(stages):
+        kinds = [parse_stage(kind) for kind in _measured(rng, num_experts, stage.slot)]
+        if kinds and not has_lens:  # whose coordinates no statistics know
+            stages[place] = rng.choice(kinds)
+    return tuple(stages)
+
+
+def _measured(rng: random.Random, num_experts: int, slot: str) -> list[dict[str, Any]]:
+    """Stages for a slot that read statistics; none half of the time."""
+    density = rng.choice([1.0, 0.5, round(rng.uniform(0.05, 1.0), 3)])
+    factors = [_random_factor(rng) for _ in range(num_experts)]
+    kinds: dict[str, list[dict[str, Any]]] = {
+        "gate": [
+            {"gate": "salient", "density": density, "of": rng.choice(["fisher", "act_sq"])},
+            {"gate": "salient", "density": density, "scope": "model"},
+            {"gate": "prior", "penalty": rng.choice([0.0, 0.5])},
+        ],
+        "weigh": [
+            {"weigh": "fisher", "weights": factors, "power": rng.choice([0.0, 0.5, 1.0])},
+            {"weigh": "fisher", "weights": factors, "normalise": "model", "unit": "one"},
+            {"weigh": "sensitivity", "transfer": factors, "temperature": rng.choice([0.5, 1.0])},
+        ],
+        "reduce": [{"reduce": "metric", "shrink": rng.choice([0.0, 0.9, 1.0])}, {"reduce": "first"}],
+        "post": [{"post": "channel", "floor": rng.choice([1.0, 0.4])}],
+    }
+    return kinds.get(slot, []) if rng.random() < 0.5 else []
+
+
 def random_recipe(rng: random.Random) -> Recipe:
     """Any valid recipe of a few models and blends."""
     models = {f"model {index}": {"path": f"zoo/{index}"} for index in range(rng.randint(1, 4))}
@@ -204,7 +239,8 @@ def random_recipe(rng: random.Random) -> Recipe:
     for index in range(rng.randint(1, 3)):
         blends[f"blend {index}"] = _random_blend(rng, known)
         known.append(f"blend {index}")
-    tree: dict[str, Any] = {"models": models, "blends": blends}
+    calibration = {name: {"data": f"{name}.txt"} for name in models}
+    tree: dict[str, Any] = {"models": models, "blends": blends, "calibration": calibration}
     if rng.random() < 0.5:
         tree["dtype"] = rng.choice(["float32", "bfloat16", "float16"])
     if rng.random() < 0.3:
@@ -218,7 +254,8 @@ def _random_blend(rng: random.Random, known: Sequence[str]) -> dict[str, Any]:
     if rng.random() < 0.7:
         blend["origin"] = rng.choice(known)
     if rng.random() < 0.4:
-        return blend | {"pipe": random_pipe(rng, len(experts))}
+        can_measure = "origin" in blend and not any("blend" in name for name in (*experts, blend["origin"]))
+        return blend | {"pipe": (random_measured_pipe if can_measure else random_pipe)(rng, len(experts))}
     rules = [_random_rule(rng, len(experts)) for _ in range(rng.randint(1, 3))]
     for rule in rules[:-1]:
         rule["where"] = _random_where(rng)

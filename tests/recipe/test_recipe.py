@@ -48,7 +48,8 @@ SLOTS = "origin, lens, gate, restore, vote, weigh, reduce, post"
         ([{"vote": "sign", "tally": "loud"}], '[0].tally: "loud" is not allowed. Allowed: count, plain, weighted.'),
         (
             [{"weigh": 0.5}],
-            '[0]: "0.5" is no kind of weigh. Allowed: [number, …], balance, divergence, energy, norm, overlap.',
+            '[0]: "0.5" is no kind of weigh. Allowed: [number, …], balance, divergence, energy, fisher, norm, overlap, '
+            "sensitivity.",
         ),
         ([{"weigh": ["x", 1]}], "[0].weigh[0]: x is not a number."),
         ([{"weigh": [1, 2, 3]}], "[0].weigh: 3 weights for 2 experts [math, ja]. Give one for each, in that order."),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from evomerge.merging.stages import (
+    calibrated,
     gates,
     gates_joint,
     gates_ranked,
     gates_values,
+    metric,
     posts,
     posts_depth,
     reducers,
@@ -30,6 +32,7 @@ GATES: dict[Kind, Gate] = {
     **gates_joint.GATES,
     **gates_values.GATES,
     **spectral.GATES,
+    **calibrated.GATES,
 }
 RESTORES: dict[Kind, Restoration] = {**restore.RESTORES, **spectral.RESTORES}
 WEIGHERS: dict[Kind, Weigher] = {
@@ -37,6 +40,7 @@ WEIGHERS: dict[Kind, Weigher] = {
     **weighers_joint.WEIGHERS,
     **weighers_balance.WEIGHERS,
     **weighers_divergence.WEIGHERS,
+    **calibrated.WEIGHERS,
 }
 VOTES: dict[Kind, Vote] = {**votes.VOTES}
 REDUCERS: dict[Kind, Reducer] = {
@@ -44,5 +48,7 @@ REDUCERS: dict[Kind, Reducer] = {
     **reducers_spherical.REDUCERS,
     **reducers_bands.REDUCERS,
     **subspaces.REDUCERS,
+    **metric.REDUCERS,
+    **calibrated.REDUCERS,
 }
-POSTS: dict[Kind, Post] = {**posts.POSTS, **posts_depth.POSTS, **spectral.POSTS}
+POSTS: dict[Kind, Post] = {**posts.POSTS, **posts_depth.POSTS, **spectral.POSTS, **calibrated.POSTS}

@@ -7,6 +7,7 @@ from typing import get_args
 from evomerge.recipe.presets import (
     adapters,
     averages,
+    calibrated,
     consensus,
     distances,
     mergekit_arithmetic,
@@ -27,6 +28,7 @@ _ROOMS = (
     distances,
     spectral,
     adapters,
+    calibrated,
     mergekit_arithmetic,
     mergekit_others,
 )

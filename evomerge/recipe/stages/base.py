@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal, TypeAlias
 
 from evomerge.documents import Value
+from evomerge.recipe.calibration import StatisticKind
 
 SLOTS = ("origin", "lens", "gate", "restore", "vote", "weigh", "reduce", "post")
 """The order in which stages act. `gate` and `post` may repeat; the others stand once at most."""
@@ -37,6 +38,8 @@ class StageValue(Value):
         is_homogeneous: Whether scaled task vectors give results scaled alike, so that a factor may change places.
         takes_factor: Of a reducer: whether a common factor of all weights is one of the result, whatever its sign.
         is_sum_alone: Of a reducer: whether it only weighs where there is one expert.
+        ignores_factor: Of a reducer: whether a common positive factor of all weights makes no difference, where those
+            are one per expert.
     """
 
     on_matrices: ClassVar[bool] = False
@@ -49,6 +52,7 @@ class StageValue(Value):
     is_homogeneous: ClassVar[bool] = True
     takes_factor: ClassVar[bool] = False
     is_sum_alone: ClassVar[bool] = False
+    ignores_factor: ClassVar[bool] = False
 
     @property
     def slot(self) -> str:
@@ -64,6 +68,16 @@ class StageValue(Value):
     def spans_model(self) -> bool:
         """Whether what it does to one tensor depends on the other tensors of its rule."""
         return False
+
+    @property
+    def expert_measures(self) -> tuple[StatisticKind, ...]:
+        """Statistics that it reads of every expert."""
+        return ()
+
+    @property
+    def origin_measures(self) -> tuple[StatisticKind, ...]:
+        """Statistics that it reads of the origin."""
+        return ()
 
     @property
     def phrase(self) -> str:

@@ -11,6 +11,7 @@ import pydantic
 from evomerge.documents import fault, shown, suggestion
 from evomerge.recipe.stages import (
     adapters,
+    calibrated,
     gates,
     gates_joint,
     gates_ranked,
@@ -51,6 +52,7 @@ _ROOMS = (
     posts_depth,
     spectral,
     subspaces,
+    calibrated,
 )
 _LIST = "[number, …]"
 
@@ -99,13 +101,17 @@ def _in_order(pipe: tuple[StageValue, ...]) -> tuple[StageValue, ...]:
             raise fault(f'"{after}" stands after "{before}". Stages act in this order: {", ".join(SLOTS)}.')
         if before == after and before not in REPEATABLE:
             raise fault(f'"{before}" stands twice. Only {" and ".join(REPEATABLE)} may repeat.')
-    spanning = [stage for stage in pipe if stage.spans_model and stage.slot in ("gate", "reduce")]
-    if "lens" in slots and spanning:
-        what = f"{spanning[0].slot}: {getattr(spanning[0], spanning[0].slot)}"
-        raise fault(
-            f"{what} spans the model, but inside a lens each tensor has its own coordinates. Leave one of them out."
-        )
+    for stage in pipe if "lens" in slots else ():
+        if stage.slot in ("gate", "weigh", "reduce") and (does := _unfit_for_lens(stage)):
+            what = f"{stage.slot}: {getattr(stage, stage.slot)} {does}"
+            raise fault(f"{what}, but inside a lens each tensor has its own coordinates. Leave one of them out.")
     return pipe
+
+
+def _unfit_for_lens(stage: StageValue) -> str | None:
+    if stage.spans_model and stage.slot != "weigh":
+        return "spans the model"
+    return "reads statistics" if stage.expert_measures else None
 
 
 Stage: TypeAlias = Annotated[StageValue, pydantic.PlainValidator(parse_stage), pydantic.PlainSerializer(stage_tree)]

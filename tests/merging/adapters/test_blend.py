@@ -27,7 +27,9 @@ SaveAdapter = Callable[..., Path]
 UP, Q, DOWN = "model.layers.0.mlp.up_proj", "model.layers.1.self_attn.q_proj", "model.layers.1.mlp.down_proj"
 SCALES = {"math": 2.0, "ja": 1.0}
 OF_FACTORS = {"lora_lego", "copa"}
-DENSE_PRESETS = sorted(PRESETS.keys() - OF_FACTORS)
+MEASURED = {name for name, kind in PRESETS.items() if kind.__module__.endswith(".calibrated")}
+"""Presets that read statistics, which adapters do not have."""
+DENSE_PRESETS = sorted(PRESETS.keys() - OF_FACTORS - MEASURED)
 
 
 def tensors(recipe: Recipe) -> dict[str, torch.Tensor]:
