@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evomerge.documents import Tree
+from evomerge.recipe.parts import Parts
 from evomerge.recipe.stages import parse_stage
 from evomerge.testing.stages import draws_for, merged, random_pipe
 
