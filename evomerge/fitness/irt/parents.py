@@ -1,0 +1,108 @@
+"""The parent-aware response model: what a merge answers, given what its parents answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.special import expit
+
+from evomerge.fitness.irt.ability import most_probable
+from evomerge.fitness.irt.model import Floats, ItemParameters, Items, inverse
+
+WITH_BANK: Final = (0.256, 0.574, 1.754, 0.817)
+WITHOUT_BANK: Final = (0.51, 0.0, 2.18, 1.31)
+"""Coefficients of the features, fitted to 43 public merges of 7 B models with known parents, related lineages left out
+in turn (`notes/fitness.md` §4); they vary by 0.03 to 0.10 between the folds."""
+
+_LEVEL_SD, _SLOPE_SD, _LEAN_SD = 0.3, 0.5, 0.72**0.5
+_BARE_LEVEL_SD: Final = (_LEVEL_SD**2 + _SLOPE_SD**2) ** 0.5
+"""Standard deviations of a candidate's own effects. The lean is told per parent: with two parents it moves the
+difference of their answers by a normal coefficient of standard deviation 0.6."""
+
+_UNANIMOUS = 0.999
+_STEPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ParentModel:
+    """logit P(right) = offset + effects · u, with the candidate's own u ~ N(0, 1/precision).
+
+    The offset is w · [1, ℓ, s, 1{unanimous} s]: ℓ is the bank's logit at the parents' mean ability (0 without a bank)
+    and s in [-1, 1] how many parents are right. Real merges repeat the common answer of parents that agree on
+    97 % of the items. A candidate differs from this by its level, by how much that grows with an item's discrimination
+    (with a bank only), and by its lean towards each parent.
+
+    Attributes:
+        offset_N: float64, one per item of the pool.
+        effects_NE: What each of a candidate's effects does to an item's logit, shape (N, E).
+        precision_E: Of the effects beforehand.
+    """
+
+    offset_N: Floats
+    effects_NE: Floats
+    precision_E: Floats
+
+    @classmethod
+    def of(cls, parents_PN: Floats, parameters: ItemParameters | None = None, widening: float = 1.0) -> ParentModel:
+        """The model of the children of some parents.
+
+        Args:
+            parents_PN: The parents' scores in [0, 1]; or probabilities, where a parent was not asked everything.
+            parameters: Of a bank.
+            widening: Factor of the standard deviations of a candidate's effects. 2 suits candidates that their parents
+                do not bracket, such as layer routes.
+        """
+        agreement_N = 2 * parents_PN.mean(0) - 1
+        unanimous_N = np.where(np.abs(agreement_N) > _UNANIMOUS, agreement_N, 0.0)
+        lean_NP = (parents_PN - parents_PN.mean(0)).T
+        ones_N = np.ones(len(agreement_N))
+        if parameters is None:
+            own, logit_N, coefficients = [ones_N], 0 * ones_N, WITHOUT_BANK
+            deviations = [_BARE_LEVEL_SD]
+        else:
+            steepness_N = np.linalg.norm(parameters.discriminations_ND, axis=1)
+            own, logit_N = [ones_N, steepness_N / steepness_N.mean()], _logits_of_parents(parents_PN, parameters)
+            coefficients, deviations = WITH_BANK, [_LEVEL_SD, _SLOPE_SD]
+        offset_N = np.column_stack([ones_N, logit_N, agreement_N, unanimous_N]) @ np.array(coefficients)
+        deviations_E = widening * np.array(deviations + [_LEAN_SD] * len(parents_PN))
+        return cls(offset_N, np.column_stack([*own, lean_NP]), deviations_E**-2)
+
+    def probabilities(self, effects_E: Floats) -> Floats:
+        """P(right) of every item, for a candidate of known effects; shape (N,)."""
+        probabilities_N: Floats = expit(self.offset_N + self.effects_NE @ effects_E)
+        return probabilities_N
+
+    def posterior(self, items_I: Items, scores_I: Floats) -> tuple[Floats, Floats]:
+        """The most probable effects after some answers, and their covariance (Laplace's approximation).
+
+        Args:
+            items_I: Positions of the items that were answered; none gives the prior.
+            scores_I: Scores in [0, 1].
+        """
+        offset_I, design_IE = self.offset_N[items_I], self.effects_NE[items_I]
+        effects_E, prior_EE = np.zeros(len(self.precision_E)), np.diag(self.precision_E)
+        for _ in range(_STEPS):
+            right_I = expit(offset_I + design_IE @ effects_E)
+            gradient_E = design_IE.T @ (scores_I - right_I) - self.precision_E * effects_E
+            step_E = np.linalg.solve(_information(design_IE, right_I) + prior_EE, gradient_E)
+            effects_E = effects_E + step_E
+            if np.abs(step_E).max() < 1e-8:
+                break
+        right_I = expit(offset_I + design_IE @ effects_E)
+        return effects_E, inverse(_information(design_IE, right_I) + prior_EE)
+
+
+def _information(design_IE: Floats, right_I: Floats) -> Floats:
+    information_EE: Floats = (design_IE * (right_I * (1 - right_I))[:, None]).T @ design_IE
+    return information_EE
+
+
+def _logits_of_parents(parents_PN: Floats, parameters: ItemParameters) -> Floats:
+    """The bank's logits at the parents' mean ability, cut at ±4."""
+    num_dimensions = parameters.num_dimensions
+    prior = np.zeros(num_dimensions), np.eye(num_dimensions)
+    abilities_PD = np.array([most_probable(parameters, scores_N, *prior) for scores_N in parents_PN])
+    logits_N: Floats = parameters.logits(abilities_PD.mean(0, keepdims=True))[0].clip(-4, 4)
+    return logits_N
