@@ -2,9 +2,10 @@
 
 The fixtures are S1 to S4 of `notes/fitness.md` §4: 1,000 items, 60 merges of two parents, 40 calibration models (8 in
 S4). S2 looks like real merges; in S1 merges owe their parents nothing but ability, S3 adds guessing. All candidates of
-a seed are asked the same items, except by the adaptive selectors. `ms` is the time of selection and estimation per
-candidate, with what is prepared once for all candidates divided among them. Coverage is that of value ± 1.96 standard
-errors. Regret is the true accuracy lost by choosing the six (in the halving eight) that look best.
+a seed are asked the same items, drawn anew `--draws` times, except by the adaptive selectors. `ms` is the CPU time of
+selection and estimation per candidate, with what is prepared once for all candidates divided among them. Coverage is
+that of value ± 1.96 standard errors. Regret is the true accuracy lost by choosing the six (in the halving eight) that
+look best.
 
     OMP_NUM_THREADS=1 python benchmarks/estimators.py
 """
@@ -27,7 +28,7 @@ from evomerge.fitness.estimators.registry import make_estimator
 from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.fitness.selectors import Selector, collect
 from evomerge.fitness.selectors import configs as selectors
-from evomerge.fitness.selectors.registry import make_selector
+from evomerge.fitness.selectors.registry import SELECTORS, make_selector
 from evomerge.testing.responses import Scenario, Simulated, simulate
 
 SCENARIOS = {
@@ -157,15 +158,18 @@ def inexact(simulated: Simulated, banks: Mapping[int | None, Bank | None]) -> li
     return wrong
 
 
-def measured(scenario: Scenario, seeds: Sequence[int]) -> dict[tuple[str, int], Figures]:
-    """Means over seeds, by estimator and number of items."""
+def measured(scenario: Scenario, seeds: Sequence[int], num_draws: int) -> dict[tuple[str, int], Figures]:
+    """Means over seeds and draws, by estimator and number of items."""
     found: dict[tuple[str, int], list[Figures]] = {}
     for seed in seeds:
         simulated = simulate(scenario, seed)
         banks = banks_of(simulated)
         for name, row in ROWS.items():
+            draws = range(seed, seed + (1 if SELECTORS[row.selector.name].adapts else num_draws))
             for number in NUMBERS:
-                found.setdefault((name, number), []).append(assess(row, simulated, banks, number, seed))
+                found.setdefault((name, number), []).extend(
+                    assess(row, simulated, banks, number, draw) for draw in draws
+                )
     return {
         key: Figures(*(float(np.mean([getattr(one, field) for one in all_])) for field in Figures.__slots__))
         for key, all_ in found.items()
@@ -252,13 +256,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     arguments.add_argument("--seeds", type=int, default=10)
+    arguments.add_argument("--draws", type=int, default=3)
     arguments.add_argument("--first-seed", type=int, default=1000)
     arguments.add_argument("--items", type=int, default=1000)
     given = arguments.parse_args()
     print(measure.heading("Estimators on simulated merges", ("numpy", "scipy")))
     seeds, found = range(given.first_seed, given.first_seed + given.seeds), []
     for name in given.scenarios:
-        results = measured(replace(SCENARIOS[name], num_items=given.items), seeds)
+        results = measured(replace(SCENARIOS[name], num_items=given.items), seeds, given.draws)
         print(f"## {name}\n\n{table(results)}")
         wanted = {"S1": adverse_checks, "S2": checks}.get(name, lambda: iter(()))
         found += [(what, value(results), relation, bar) for what, value, relation, bar in wanted()]

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 import pydantic
 
-from evomerge.documents import Value, fault, suggestion
+from evomerge.documents import Value, fault, shown, suggestion
 from evomerge.fitness.estimators.configs import EstimatorConfig
 from evomerge.fitness.estimators.registry import ESTIMATORS
 from evomerge.fitness.selectors.configs import SelectorConfig
-from evomerge.fitness.selectors.registry import ADVICE, SELECTORS, needs
+from evomerge.fitness.selectors.registry import SELECTORS, needs
 
 
 def _named(kinds: Mapping[str, type[Value]], example: str) -> pydantic.BeforeValidator:
     """Read settings as the type that their name stands for, so that faults are those of that type only."""
 
     def read(given: Any) -> Any:
-        if not isinstance(given, Mapping):
+        if given is None or isinstance(given, Value):
             return given
+        if not isinstance(given, Mapping):
+            raise fault(f"{shown(given)} is not a mapping. Write {example}.")
         if "name" not in given:
             raise fault(f'"name" is missing. Write {example}. Allowed: {", ".join(kinds)}.')
         if (kind := kinds.get(str(given["name"]))) is None:
@@ -55,18 +57,20 @@ def unsuited(estimator: EstimatorConfig, selector: SelectorConfig) -> str | None
     return None
 
 
-def without_bank(
-    estimator: EstimatorConfig, selector: SelectorConfig, banks: Mapping[str, str | None]
-) -> Iterator[str]:
-    """What to say of each task that lacks the item bank which its estimator or selector needs.
+def without_bank(estimator: EstimatorConfig, selector: SelectorConfig, banks: Mapping[str, str | None]) -> str | None:
+    """What to say of tasks that lack the item bank which the estimator or the selector needs; None if none does.
 
     Args:
         estimator: Of the document.
         selector: Of the document, or what suits its estimator.
         banks: Files by label.
     """
-    users = [estimator.name] if "bank" in ESTIMATORS[estimator.name].needs else []
+    users: list[str] = [estimator.name] if "bank" in ESTIMATORS[estimator.name].needs else []
     users += [selector.name] if needs(selector) == "bank" else []
-    for label, bank in banks.items():
-        if users and bank is None:
-            yield f'"{" and ".join(users)}" needs {ADVICE["bank"]} Task "{label}" has none.'
+    lacking = [label for label, bank in banks.items() if bank is None]
+    if users and lacking:
+        subject, verb = " and ".join(f'"{name}"' for name in users), "needs" if len(users) == 1 else "need"
+        named = " and ".join(f'task "{label}"' for label in lacking)
+        have = "has" if len(lacking) == 1 else "have"
+        return f"{subject} {verb} an item bank, and {named} {have} none. Name its file as the task's `bank`."
+    return None

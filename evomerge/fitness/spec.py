@@ -120,8 +120,8 @@ class FitnessSpec(Value):
         if {"tasks", "objectives"} <= set(info.data):
             labels = _searched(info.data["tasks"], info.data["objectives"])
             banks = {label: info.data["tasks"][label].bank for label in labels}
-            if reasons := list(without_bank(estimator, chosen, banks)):
-                raise fault(" ".join(reasons))
+            if reason := without_bank(estimator, chosen, banks):
+                raise fault(reason)
         return selector
 
     @property

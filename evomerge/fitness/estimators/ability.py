@@ -113,6 +113,6 @@ def predicted(answers: Answers, pool: Pool, bank: Bank, ability_D: Floats) -> tu
     parameters = bank.parameters
     (right_N,) = parameters.probabilities(ability_D[None])
     precision_DD = np.eye(parameters.num_dimensions)
-    precision_DD += information(parameters.take(answers.items_I), ability_D).sum(0)
-    variance = read_out_variance(answers, right_N, parameters.slopes(ability_D), inverse(precision_DD))
+    precision_DD += information(parameters.take(answers.items_I), right_N[answers.items_I]).sum(0)
+    variance = read_out_variance(answers, right_N, parameters.slopes(right_N), inverse(precision_DD))
     return read_out(answers, right_N), variance + misfit_variance(answers, pool)

@@ -12,7 +12,7 @@ from evomerge.fitness.irt.parents import ParentModel
 
 _MISFIT_SD: Final = 0.015
 """Standard deviation of the mean error on unseen items that the model's own posterior does not know of. Measured on
-simulated candidates (`benchmarks/estimators.py`, seeds 2000 to 2005): root mean square error against posterior."""
+simulated candidates (`benchmarks/estimators.py`, seeds 2000 to 2007): root mean square error against posterior."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from evomerge.fitness.irt.model import Floats, ItemParameters, information
+from evomerge.fitness.irt.newton import mode
 
 GRID_K: Final[Floats] = np.linspace(-4, 4, 41)
 """Nodes of the quadrature over an ability of one dimension."""
-
-_STEPS = 30
-_LONGEST_STEP = 2.0
 
 
 def normal(mean: float = 0.0, sd: float = 1.0) -> Floats:
@@ -48,15 +46,15 @@ def most_probable(parameters: ItemParameters, scores_I: Floats, mean_D: Floats, 
         mean_D: Of the prior.
         precision_DD: Inverse covariance of the prior.
     """
-    ability_D = mean_D.copy()
-    for _ in range(_STEPS):
-        gradient_D = _score(parameters, scores_I, ability_D) - precision_DD @ (ability_D - mean_D)
-        curvature_DD = information(parameters, ability_D).sum(0) + precision_DD
-        step_D = np.linalg.solve(curvature_DD, gradient_D)
-        ability_D = ability_D + step_D * min(1, _LONGEST_STEP / (np.linalg.norm(step_D) + 1e-12))
-        if np.abs(step_D).max() < 1e-8:
-            break
-    return ability_D
+
+    def density(ability_D: Floats) -> tuple[float, Floats, Floats]:
+        (right_I,) = parameters.probabilities(ability_D[None])
+        pull_D = precision_DD @ (ability_D - mean_D)
+        height = _log_likelihood(scores_I, right_I) - float(pull_D @ (ability_D - mean_D)) / 2
+        curvature_DD = information(parameters, right_I).sum(0) + precision_DD
+        return height, _score(parameters, scores_I, right_I) - pull_D, curvature_DD
+
+    return mode(density, mean_D)[0]
 
 
 def most_likely(parameters: ItemParameters, scores_I: Floats, basis_PD: Floats | None = None) -> Floats:
@@ -74,23 +72,25 @@ def most_likely(parameters: ItemParameters, scores_I: Floats, basis_PD: Floats |
     start_P = np.zeros(len(directions_PD)) if basis_PD is None else np.full(len(basis_PD), 1 / len(basis_PD))
 
     def objective(weights_P: Floats) -> tuple[float, Floats]:
-        ability_D = weights_P @ directions_PD
-        (right_I,) = parameters.probabilities(ability_D[None])
-        fit = scores_I @ np.log(right_I) + (1 - scores_I) @ np.log1p(-right_I)
-        return -float(fit), -directions_PD @ _score(parameters, scores_I, ability_D)
+        (right_I,) = parameters.probabilities((weights_P @ directions_PD)[None])
+        return -_log_likelihood(scores_I, right_I), -directions_PD @ _score(parameters, scores_I, right_I)
 
     weights_P = minimize(objective, start_P, jac=True, method="BFGS", options={"maxiter": 100}).x
     ability_D: Floats = weights_P @ directions_PD
     return ability_D
 
 
-def _score(parameters: ItemParameters, scores_I: Floats, ability_D: Floats) -> Floats:
-    """Gradient of the log-likelihood."""
-    (right_I,) = parameters.probabilities(ability_D[None])
-    gradient_D: Floats = parameters.slopes(ability_D).T @ ((scores_I - right_I) / (right_I * (1 - right_I)))
+def _log_likelihood(scores_I: Floats, right_I: Floats) -> float:
+    return float(scores_I @ np.log(right_I) + (1 - scores_I) @ np.log1p(-right_I))
+
+
+def _score(parameters: ItemParameters, scores_I: Floats, right_I: Floats) -> Floats:
+    """Gradient of the log-likelihood over the ability, where the probabilities are `right_I`."""
+    gradient_D: Floats = parameters.slopes(right_I).T @ ((scores_I - right_I) / (right_I * (1 - right_I)))
     return gradient_D
 
 
 def _normalised(log_weights_K: Floats) -> Floats:
-    weights_K: Floats = np.exp(log_weights_K - log_weights_K.max())
-    return weights_K / weights_K.sum()
+    weights_K = np.exp(log_weights_K - log_weights_K.max())
+    normalised_K: Floats = weights_K / weights_K.sum()
+    return normalised_K

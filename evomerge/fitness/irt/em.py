@@ -56,8 +56,9 @@ def _expect(right_MN: Floats, asked_MN: Floats, parameters: ItemParameters) -> F
     """Each model's posterior over the grid, shape (M, K)."""
     right_KN = parameters.probabilities(GRID_K[:, None])
     log_MK = right_MN @ np.log(right_KN).T + (asked_MN - right_MN) @ np.log1p(-right_KN).T + np.log(normal())
-    weights_MK: Floats = np.exp(log_MK - log_MK.max(1, keepdims=True))
-    return weights_MK / weights_MK.sum(1, keepdims=True)
+    weights_MK = np.exp(log_MK - log_MK.max(1, keepdims=True))
+    normalised_MK: Floats = weights_MK / weights_MK.sum(1, keepdims=True)
+    return normalised_MK
 
 
 def _newton_step(values_N3: Floats, right_NK: Floats, total_NK: Floats, model: UnidimensionalModel) -> Floats:

@@ -43,11 +43,11 @@ class ItemParameters:
     def probabilities(self, abilities_MD: Floats) -> Floats:
         """P(right | θ) of M abilities, shape (M, N), strictly between 0 and 1."""
         skilled_MN: Floats = expit(np.clip(self.logits(abilities_MD), -30, 30))
-        return self.guesses_N + (1 - self.guesses_N) * skilled_MN
+        right_MN: Floats = self.guesses_N + (1 - self.guesses_N) * skilled_MN
+        return right_MN
 
-    def slopes(self, ability_D: Floats) -> Floats:
-        """∂P/∂θ at one ability, shape (N, D)."""
-        (right_N,) = self.probabilities(ability_D[None])
+    def slopes(self, right_N: Floats) -> Floats:
+        """∂P/∂θ where P(right | θ) is `right_N`, shape (N, D)."""
         rise_N = (right_N - self.guesses_N) * (1 - right_N) / (1 - self.guesses_N)
         return self.discriminations_ND * rise_N[:, None]
 
@@ -56,16 +56,19 @@ class ItemParameters:
         return ItemParameters(self.discriminations_ND[items_I], self.difficulties_N[items_I], self.guesses_N[items_I])
 
 
-def information(parameters: ItemParameters, ability_D: Floats) -> Floats:
+def information(parameters: ItemParameters, right_N: Floats) -> Floats:
     """Fisher information that each item has about an ability: (∂P/∂θ)(∂P/∂θ)ᵀ / P(1 - P).
 
     In one dimension this is a²p(1 - p) for the 2PL and a² (q/p) ((p - c) / (1 - c))² for the 3PL (Lord, 1980, ch. 5).
 
+    Args:
+        parameters: Of N items.
+        right_N: P(right | θ) at the ability.
+
     Returns:
         Shape (N, D, D).
     """
-    (right_N,) = parameters.probabilities(ability_D[None])
-    slopes_ND = parameters.slopes(ability_D)
+    slopes_ND = parameters.slopes(right_N)
     information_NDD: Floats = slopes_ND[:, :, None] * slopes_ND[:, None] / (right_N * (1 - right_N))[:, None, None]
     return information_NDD
 

@@ -54,17 +54,32 @@ class Ordered:
         return self.order_N[~asked_N[self.order_N]][:number]
 
 
-def among_best(gains_N: Floats, top: int, seed: int, num_asked: int) -> int:
-    """The item of largest gain; with top > 1 one of so many, at random, so that no item is asked of everyone.
+class Chooser:
+    """Takes the best items by some gain, equal ones in a random order that is the same for all candidates.
 
-    Args:
-        gains_N: -inf for items that cannot be chosen.
-        top: How many to choose among ("randomesque" exposure control, Kingsbury and Zara, 1989).
-        seed: Of the candidate.
-        num_asked: Items chosen before, so that each choice draws anew.
+    Without a bank many items are equally good; the first of the file would otherwise be asked of everyone.
+
+    Attributes:
+        priority_N: All items of the pool, those that win ties first.
+        top: Each choice is made among so many best, at random ("randomesque" exposure control, Kingsbury and Zara,
+            1989).
+        seed: Of both.
     """
-    if top == 1:
-        return int(gains_N.argmax())
-    best_I = np.argsort(-gains_N, kind="stable")[:top]
-    best_I = best_I[np.isfinite(gains_N[best_I])]
-    return int(np.random.default_rng([seed, num_asked]).choice(best_I))
+
+    def __init__(self, num_items: int, top: int, seed: int) -> None:
+        self.top, self.seed = top, seed
+        self.priority_N = np.random.default_rng(seed).permutation(num_items)
+
+    def choose(self, gains_N: Floats, num_asked: int) -> int:
+        """One item.
+
+        Args:
+            gains_N: Not negative; -inf for items that were asked.
+            num_asked: Items asked so far, so that each choice draws anew.
+        """
+        # Rounded, so that equal items are not told apart by the last digit of a sum.
+        gains_N = np.round(gains_N / max(gains_N.max(), 1e-300), 9)[self.priority_N]
+        if self.top == 1:
+            return int(self.priority_N[gains_N.argmax()])
+        best_I = np.argsort(-gains_N, kind="stable")[: min(self.top, int(np.isfinite(gains_N).sum()))]
+        return int(self.priority_N[np.random.default_rng([self.seed, num_asked]).choice(best_I)])

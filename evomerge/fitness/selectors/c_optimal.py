@@ -9,7 +9,7 @@ import numpy as np
 from evomerge.fitness.answers import Answers
 from evomerge.fitness.irt.model import Items
 from evomerge.fitness.irt.parents import ParentModel
-from evomerge.fitness.selectors.base import among_best
+from evomerge.fitness.selectors.base import Chooser
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,13 @@ class COptimal:
 
     Attributes:
         model: Response model of the candidate.
+        chooser: Breaks ties.
         block: Items asked before the effects are estimated again.
-        top: Chosen at random among so many best.
-        seed: Of that choice.
     """
 
     model: ParentModel
+    chooser: Chooser
     block: int = 10
-    top: int = 1
-    seed: int = 0
 
     design = None
 
@@ -46,7 +44,7 @@ class COptimal:
             reach_NE = design_NE @ covariance_EE
             gains_N = (reach_NE @ unseen_E) ** 2 * spread_N / (1 + spread_N * (reach_NE * design_NE).sum(1))
             gains_N[~free_N] = -np.inf
-            item = among_best(gains_N, self.top, self.seed, len(answers) + len(chosen))
+            item = self.chooser.choose(gains_N, len(answers) + len(chosen))
             chosen.append(item)
             free_N[item] = False
             unseen_E = unseen_E - spread_N[item] * design_NE[item]

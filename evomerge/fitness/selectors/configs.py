@@ -44,7 +44,8 @@ class FisherConfig(Value):
 
     Attributes:
         block: Items asked before the ability is estimated again.
-        top: Each item is drawn from so many of largest information.
+        top: Each item is drawn from so many of largest information. To spread the items over candidates it must be
+            larger than the number that is asked.
     """
 
     name: Literal["fisher"] = "fisher"
@@ -57,7 +58,7 @@ class COptimalConfig(Value):
 
     Attributes:
         block: Items asked before the model is fitted again.
-        top: Each item is drawn from so many of largest gain.
+        top: As of `fisher`.
         widening: As of the estimator `parent`.
     """
 

@@ -10,7 +10,7 @@ from evomerge.fitness.answers import Answers
 from evomerge.fitness.irt import Bank
 from evomerge.fitness.irt.ability import GRID_K, expected_ability, posterior
 from evomerge.fitness.irt.model import Floats, Items, information
-from evomerge.fitness.selectors.base import among_best
+from evomerge.fitness.selectors.base import Chooser
 
 _FIRST = 3
 """While fewer items were answered, information is averaged over the posterior; then it is taken at its mean."""
@@ -24,25 +24,24 @@ class MaximumInformation:
         bank: Parameters of the pool's items.
         prior_K: The ability beforehand, as weights on the grid.
         information_KN: Of every item at every node.
+        chooser: Breaks ties.
         block: Items asked before the ability is estimated again.
-        top: Chosen at random among so many best.
-        seed: Of that choice.
     """
 
     bank: Bank
     prior_K: Floats
     information_KN: Floats
+    chooser: Chooser
     block: int = 1
-    top: int = 1
-    seed: int = 0
 
     design = None
 
     @classmethod
-    def of(cls, bank: Bank, prior_K: Floats, block: int, top: int, seed: int) -> MaximumInformation:
+    def of(cls, bank: Bank, prior_K: Floats, chooser: Chooser, block: int = 1) -> MaximumInformation:
         """Work out the information once for all candidates."""
-        rows = [information(bank.parameters, node_1)[:, 0, 0] for node_1 in GRID_K[:, None]]
-        return cls(bank, prior_K, np.array(rows), block, top, seed)
+        right_KN = bank.parameters.probabilities(GRID_K[:, None])
+        rows = [information(bank.parameters, right_N)[:, 0, 0] for right_N in right_KN]
+        return cls(bank, prior_K, np.array(rows), chooser, block)
 
     def next(self, answers: Answers, number: int) -> Items:
         weights_K = posterior(self.bank.parameters.take(answers.items_I), answers.scores_I, self.prior_K)
@@ -54,6 +53,6 @@ class MaximumInformation:
         gains_N[answers.items_I] = -np.inf
         chosen: list[int] = []
         for _ in range(min(number, len(gains_N) - len(answers))):
-            chosen.append(among_best(gains_N, self.top, self.seed, len(answers) + len(chosen)))
+            chosen.append(self.chooser.choose(gains_N, len(answers) + len(chosen)))
             gains_N[chosen[-1]] = -np.inf
         return np.array(chosen, np.intp)

@@ -15,7 +15,7 @@ from evomerge.fitness.irt.model import ItemParameters
 from evomerge.fitness.irt.parents import ParentModel
 from evomerge.fitness.selectors import configs
 from evomerge.fitness.selectors.anchors import anchor_items
-from evomerge.fitness.selectors.base import Selector
+from evomerge.fitness.selectors.base import Chooser, Selector
 from evomerge.fitness.selectors.c_optimal import COptimal
 from evomerge.fitness.selectors.configs import SelectorConfig
 from evomerge.fitness.selectors.fisher import MaximumInformation
@@ -107,13 +107,13 @@ def _anchors(config: configs.AnchorsConfig, pool: Pool, num_items: int, seed: in
 def _fisher(config: configs.FisherConfig, pool: Pool, num_items: int, seed: int) -> Selector:
     assert pool.bank is not None
     prior_K = prior_of_parents(pool, pool.bank)
-    return MaximumInformation.of(pool.bank, prior_K, config.block, config.top, seed)
+    return MaximumInformation.of(pool.bank, prior_K, Chooser(pool.num_items, config.top, seed), config.block)
 
 
 def _c_optimal(config: configs.COptimalConfig, pool: Pool, num_items: int, seed: int) -> Selector:
     assert pool.parents_PN is not None
     model = ParentModel.of(pool.parents_PN, parameters_of(pool), config.widening)
-    return COptimal(model, config.block, config.top, seed)
+    return COptimal(model, Chooser(pool.num_items, config.top, seed), config.block)
 
 
 SELECTORS: Mapping[str, Entry] = {
