@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evomerge.errors import EvomergeError
+from evomerge.errors import ConfigError, EvomergeError
 from evomerge.fitness.irt import Bank
 from evomerge.fitness.irt.model import Floats, Items
 
@@ -43,6 +43,37 @@ class Pool:
             if self.parents_PN.ndim != 2 or not len(self.parents_PN) or self.parents_PN.shape[1] != self.num_items:
                 raise EvomergeError(f"Parents' scores of shape {self.parents_PN.shape} for {self.num_items} items.")
             refuse_outside_unit(self.parents_PN, "A parent's score")
+
+    def bank_for(self, user: str) -> Bank:
+        """The bank, for an estimator or a selector that cannot do without.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        if self.bank is None:
+            raise ConfigError.at(user, "needs an item bank. Name its file as the task's `bank`, or take another.")
+        return self.bank
+
+    def line_for(self, user: str) -> Bank:
+        """The bank, if it has abilities of one dimension.
+
+        Raises:
+            ConfigError: If there is none, or one of more dimensions.
+        """
+        bank = self.bank_for(user)
+        if (number := bank.provenance.num_dimensions) > 1:
+            raise ConfigError.at(user, f"needs a bank of one dimension, and this one has {number}. Fit a 2PL.")
+        return bank
+
+    def parents_for(self, user: str) -> Floats:
+        """The parents' scores, for an estimator or a selector that cannot do without.
+
+        Raises:
+            ConfigError: If they are not known.
+        """
+        if self.parents_PN is None:
+            raise ConfigError.at(user, "needs the parents' own answers, which are not known here. Take another.")
+        return self.parents_PN
 
 
 @dataclass(frozen=True, slots=True)

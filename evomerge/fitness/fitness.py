@@ -79,7 +79,7 @@ class Fitness:
 def _not_yet(spec: FitnessSpec, where: str) -> Iterator[Problem]:
     """Searches score every candidate on all its search items; nothing may pass for an estimate that is not made."""
     for name in ("estimator", "selector"):
-        if name in spec.model_fields_set and getattr(spec, name) not in (MeanConfig(), None):
+        if getattr(spec, name) not in (MeanConfig(), None):
             what = (
                 "searches do not choose items by candidate yet. Remove it, and lower items.search to ask fewer items."
             )

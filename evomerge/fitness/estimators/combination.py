@@ -30,9 +30,19 @@ class MpIrt:
     parents_PD: Floats
 
     @classmethod
-    def of(cls, pool: Pool, bank: Bank, design: Design, parents_PN: Floats) -> MpIrt:
-        """Fit the parents' abilities, once for all candidates."""
-        abilities = [most_likely(bank.parameters, scores_N) for scores_N in parents_PN]
+    def of(cls, pool: Pool, design: Design, user: str = "mp_irt") -> MpIrt:
+        """Fit the parents' abilities, once for all candidates.
+
+        Args:
+            pool: The items.
+            design: Of the selector.
+            user: Name of the estimator, for messages.
+
+        Raises:
+            ConfigError: If the pool lacks a bank or the parents' scores.
+        """
+        bank = pool.bank_for(user)
+        abilities = [most_likely(bank.parameters, scores_N) for scores_N in pool.parents_for(user)]
         return cls(pool, bank, design, np.array(abilities))
 
     @exact_when_complete

@@ -36,7 +36,7 @@ class Entry:
     needs: tuple[str, ...]
     weighs: bool
     selector: str
-    make: Callable[[Any, Any, Any], Estimator]
+    make: Callable[[Any, Pool, Design | None], Estimator]
 
 
 def make_estimator(config: EstimatorConfig, pool: Pool, design: Design | None) -> Estimator:
@@ -50,52 +50,43 @@ def make_estimator(config: EstimatorConfig, pool: Pool, design: Design | None) -
     Raises:
         ConfigError: If it needs something that the pool or the selector does not have.
     """
-    entry = ESTIMATORS[config.name]
-    if "bank" in entry.needs and pool.bank is None:
-        raise ConfigError.at("estimator.name", f'"{config.name}" needs an item bank. Name one as the task\'s `bank`.')
-    if "parents" in entry.needs and pool.parents_PN is None:
-        what = f'"{config.name}" needs the parents\' own answers, which are not known here. Take eap or mean.'
-        raise ConfigError.at("estimator.name", what)
-    if entry.weighs and design is None:
-        what = (
-            f'"{config.name}" cannot weigh items that were chosen by the answers. Take the selector {entry.selector}.'
-        )
-        raise ConfigError.at("estimator.name", what)
-    if config.name == "eap" and pool.bank is not None and pool.bank.provenance.num_dimensions > 1:
-        what = (
-            f'"eap" needs a bank of one dimension, and this one has {pool.bank.provenance.num_dimensions}. Fit a 2PL.'
-        )
-        raise ConfigError.at("estimator.name", what)
-    return entry.make(config, pool, design)
+    return ESTIMATORS[config.name].make(config, pool, design)
 
 
-def _mean(config: configs.MeanConfig, pool: Any, design: Any) -> Estimator:
-    return WeightedMean(pool, design)
+def _mean(config: configs.MeanConfig, pool: Pool, design: Design | None) -> Estimator:
+    return WeightedMean(pool, _weighed(design, config.name))
 
 
-def _p_irt(config: configs.PIrtConfig, pool: Any, design: Any) -> Estimator:
-    return PIrt(pool, pool.bank)
+def _p_irt(config: configs.PIrtConfig, pool: Pool, design: Design | None) -> Estimator:
+    return PIrt(pool, pool.bank_for(config.name))
 
 
-def _gp_irt(config: configs.GpIrtConfig, pool: Any, design: Any) -> Estimator:
-    return GpIrt(pool, pool.bank, design)
+def _gp_irt(config: configs.GpIrtConfig, pool: Pool, design: Design | None) -> Estimator:
+    return GpIrt(pool, pool.bank_for(config.name), _weighed(design, config.name))
 
 
-def _mp_irt(config: configs.MpIrtConfig, pool: Any, design: Any) -> Estimator:
-    return MpIrt.of(pool, pool.bank, design, pool.parents_PN)
+def _mp_irt(config: configs.MpIrtConfig, pool: Pool, design: Design | None) -> Estimator:
+    return MpIrt.of(pool, _weighed(design, config.name), config.name)
 
 
-def _gmp_irt(config: configs.GmpIrtConfig, pool: Any, design: Any) -> Estimator:
-    return GmpIrt(MpIrt.of(pool, pool.bank, design, pool.parents_PN), config.mean_share)
+def _gmp_irt(config: configs.GmpIrtConfig, pool: Pool, design: Design | None) -> Estimator:
+    return GmpIrt(MpIrt.of(pool, _weighed(design, config.name), config.name), config.mean_share)
 
 
-def _eap(config: configs.EapConfig, pool: Any, design: Any) -> Estimator:
-    return Eap.of(pool, pool.bank)
+def _eap(config: configs.EapConfig, pool: Pool, design: Design | None) -> Estimator:
+    return Eap.of(pool, pool.line_for(config.name))
 
 
-def _parent(config: configs.ParentConfig, pool: Any, design: Any) -> Estimator:
+def _parent(config: configs.ParentConfig, pool: Pool, design: Design | None) -> Estimator:
     parameters = pool.bank.parameters if pool.bank else None
-    return ParentAware(pool, ParentModel.of(pool.parents_PN, parameters, config.widening))
+    return ParentAware(pool, ParentModel.of(pool.parents_for(config.name), parameters, config.widening))
+
+
+def _weighed(design: Design | None, user: str) -> Design:
+    if design is None:
+        what = f"cannot weigh items that were chosen by the answers. Take the selector {ESTIMATORS[user].selector}."
+        raise ConfigError.at(user, what)
+    return design
 
 
 _BOTH = ("bank", "parents")

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.errors import ConfigError
 from evomerge.fitness.answers import Pool
 from evomerge.fitness.estimators.ability import prior_of_parents
-from evomerge.fitness.irt.model import ItemParameters
 from evomerge.fitness.irt.parents import ParentModel
 from evomerge.fitness.selectors import configs
 from evomerge.fitness.selectors.anchors import anchor_items
@@ -61,21 +59,7 @@ def make_selector(config: SelectorConfig, pool: Pool, num_items: int, seed: int)
     Raises:
         ConfigError: If it needs a bank or parents that the pool does not have.
     """
-    if (needed := needs(config)) and getattr(pool, _PART[needed]) is None:
-        raise ConfigError.at("selector.name", f'"{config.name}" needs {ADVICE[needed]}')
     return SELECTORS[config.name].make(config, pool, num_items, seed)
-
-
-ADVICE: Mapping[str, str] = {
-    "bank": "an item bank. Name one as the task's `bank`, or take the selector random.",
-    "parents": "the parents' own answers, which are not known here. Take the selector random.",
-}
-_PART = {"bank": "bank", "parents": "parents_PN"}
-
-
-def parameters_of(pool: Pool) -> ItemParameters | None:
-    """Parameters of the pool's bank, if it has one."""
-    return pool.bank.parameters if pool.bank is not None else None
 
 
 def _random(config: configs.RandomConfig, pool: Pool, num_items: int, seed: int) -> Selector:
@@ -84,35 +68,32 @@ def _random(config: configs.RandomConfig, pool: Pool, num_items: int, seed: int)
 
 def _stratified(config: configs.StratifiedConfig, pool: Pool, num_items: int, seed: int) -> Selector:
     if config.by == "parents":
-        assert pool.parents_PN is not None
-        strata_N, importance_S = strata_of_parents(pool.parents_PN)
+        strata_N, importance_S = strata_of_parents(pool.parents_for(config.name))
         return stratified_items(strata_N, seed, importance_S)
-    assert pool.bank is not None
     num_strata = config.strata or max(2, min(10, num_items // 3))
-    shares_N = np.nanmean(pool.bank.responses_MN.astype(np.float64), axis=0)
+    shares_N = np.nanmean(pool.bank_for(config.name).responses_MN.astype(np.float64), axis=0)
     return stratified_items(strata_of_difficulty(shares_N, num_strata), seed)
 
 
 def _anchors(config: configs.AnchorsConfig, pool: Pool, num_items: int, seed: int) -> Selector:
-    assert pool.bank is not None
+    bank = pool.bank_for(config.name)
     if config.by == "responses":
-        responses_NM = pool.bank.responses_MN.T.astype(np.float64)
+        responses_NM = bank.responses_MN.T.astype(np.float64)
         means_N1 = np.nanmean(responses_NM, axis=1, keepdims=True)
         return anchor_items(np.where(np.isnan(responses_NM), means_N1, responses_NM), num_items, seed)
-    parameters = pool.bank.parameters
-    features_NF = np.column_stack([parameters.discriminations_ND, parameters.difficulties_N])
+    features_NF = np.column_stack([bank.parameters.discriminations_ND, bank.parameters.difficulties_N])
     return anchor_items(features_NF, num_items, seed)
 
 
 def _fisher(config: configs.FisherConfig, pool: Pool, num_items: int, seed: int) -> Selector:
-    assert pool.bank is not None
-    prior_K = prior_of_parents(pool, pool.bank)
-    return MaximumInformation.of(pool.bank, prior_K, Chooser(pool.num_items, config.top, seed), config.block)
+    bank = pool.line_for(config.name)
+    chooser = Chooser(pool.num_items, config.top, seed)
+    return MaximumInformation.of(bank, prior_of_parents(pool, bank), chooser, config.block)
 
 
 def _c_optimal(config: configs.COptimalConfig, pool: Pool, num_items: int, seed: int) -> Selector:
-    assert pool.parents_PN is not None
-    model = ParentModel.of(pool.parents_PN, parameters_of(pool), config.widening)
+    parameters = pool.bank.parameters if pool.bank else None
+    model = ParentModel.of(pool.parents_for(config.name), parameters, config.widening)
     return COptimal(model, Chooser(pool.num_items, config.top, seed), config.block)
 
 

@@ -93,7 +93,7 @@ def test_mp_irt_and_gmp_irt(answers: Answers, wide_bank: Bank, simulated: Simula
     unseen = [item for item in range(N) if item not in ASKED]
     share = len(ASKED) / N
     combined = share * answers.scores_I.mean() + (1 - share) * sigmoid(a @ ability - b)[unseen].mean()
-    made = MpIrt.of(pool, wide_bank, design, simulated.parents_PN)
+    made = MpIrt.of(pool, design)
     assert made.estimate(answers).value == pytest.approx(combined)
     assert GmpIrt(made).estimate(answers).value == pytest.approx((answers.scores_I.mean() + combined) / 2)
 
@@ -145,11 +145,13 @@ def test_scores_that_are_no_probabilities_are_refused(pool: Pool) -> None:
 
 
 def test_what_an_estimator_lacks_is_told(pool: Pool, wide_bank: Bank) -> None:
-    with pytest.raises(ConfigError, match='"p_irt" needs an item bank'):
+    with pytest.raises(ConfigError, match="p_irt: needs an item bank"):
         make_estimator(configs.PIrtConfig(), Pool(5), None)
-    with pytest.raises(ConfigError, match='"parent" needs the parents'):
+    with pytest.raises(ConfigError, match="parent: needs the parents"):
         make_estimator(configs.ParentConfig(), Pool(5), None)
-    with pytest.raises(ConfigError, match='"mean" cannot weigh items that were chosen by the answers'):
+    with pytest.raises(
+        ConfigError, match=r"mean: cannot weigh items that were chosen by the answers\. Take the selector random"
+    ):
         make_estimator(configs.MeanConfig(), pool, None)
-    with pytest.raises(ConfigError, match='"eap" needs a bank of one dimension, and this one has 3'):
+    with pytest.raises(ConfigError, match="eap: needs a bank of one dimension, and this one has 3"):
         make_estimator(configs.EapConfig(), Pool(N, wide_bank), None)
