@@ -1,7 +1,6 @@
 """Every estimator on simulated merges: error, rank correlation, coverage and time, beside what was to be reached.
 
-The fixtures are S1 to S4 of `notes/fitness.md` §4: 1,000 items, 60 merges of two parents, 40 calibration models (8 in
-S4). S2 looks like real merges; in S1 merges owe their parents nothing but ability, S3 adds guessing. All candidates of
+Four fixtures, S1 to S4, have 1,000 items, 60 merges of two parents and 40 calibration models (8 in S4). S2 looks like real merges; in S1 merges owe their parents nothing but ability, S3 adds guessing. All candidates of
 a seed are asked the same items, drawn anew `--draws` times, except by the adaptive selectors. `ms` is the CPU time of
 selection and estimation per candidate, with what is prepared once for all candidates divided among them. Coverage is
 that of value ± 1.96 standard errors. Regret is the true accuracy lost by choosing the six (in the halving eight) that

@@ -18,6 +18,8 @@ from evomerge.fitness.irt.model import Floats, Items
 class Pool:
     """The items of one task whose mean score is wanted, and what is known before a candidate answers any.
 
+    Response models take a score of 1 for right and 0 for wrong. Of a metric where lower is better give 1 - score.
+
     Attributes:
         num_items: N.
         bank: Their parameters, in the order of the items; None without a bank.

@@ -15,8 +15,8 @@ Floats = npt.NDArray[np.float64]
 class Scenario:
     """How responses come about.
 
-    The defaults are S2 of `notes/fitness.md` §4. Parents agree on 80 % of the items there, and candidates give their
-    common answer on 97 %, as measured on real merges.
+    By default parents agree on 80 % of the items, and candidates give their common answer on 97 %, as measured on
+    real merges.
 
     Attributes:
         num_items: N.

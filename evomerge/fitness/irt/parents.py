@@ -14,8 +14,8 @@ from evomerge.fitness.irt.newton import mode
 
 WITH_BANK: Final = (0.256, 0.574, 1.754, 0.817)
 WITHOUT_BANK: Final = (0.51, 0.0, 2.18, 1.31)
-"""Coefficients of the features, fitted to 43 public merges of 7 B models with known parents, related lineages left out
-in turn (`notes/fitness.md` §4); they vary by 0.03 to 0.10 between the folds."""
+"""Coefficients of the features, fitted to the public responses of 43 merges of 7 B models with known parents, which may
+not be redistributed. With related lineages left out in turn they vary by 0.03 to 0.10."""
 
 _LEVEL_SD, _SLOPE_SD, _LEAN_SD, _BARE_LEVEL_SD = 0.4, 0.5, 0.72**0.5, 0.68
 """Standard deviations of a candidate's own effects; the last is the level's without a bank, where it has to do for the
