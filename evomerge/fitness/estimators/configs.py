@@ -64,8 +64,8 @@ class ParentConfig(_Config):
     """The parent-aware model.
 
     Attributes:
-        widening: Factor of the prior standard deviations of a candidate's own effects; 2 for candidates that their
-            parents do not bracket, such as layer routes.
+        widening: How far a candidate may differ from what its parents lead to expect: a factor of standard deviations.
+            2 for candidates that they do not bracket, such as layer routes; give the selector the same, and a bank.
     """
 
     name: Literal["parent"] = "parent"

@@ -23,6 +23,10 @@ slope too. Real merges vary by 0.46 in level and in lean; these cover simulated 
 (`benchmarks/estimators.py`). The lean is told per parent: with two parents it moves the difference of their answers by
 a normal coefficient of standard deviation 0.6."""
 
+_TRUST_SD = 2.0
+"""Of how much more or less a candidate repeats what its parents agree on, per unit of widening above 1. Chosen so that
+intervals hold the score of simulated candidates that owe their parents nothing but ability."""
+
 _UNANIMOUS = 0.999
 
 
@@ -52,8 +56,8 @@ class ParentModel:
         Args:
             parents_PN: The parents' scores in [0, 1]; or probabilities, where a parent was not asked everything.
             parameters: Of a bank.
-            widening: Factor of the standard deviations of a candidate's effects. 2 suits candidates that their parents
-                do not bracket, such as layer routes.
+            widening: Factor of the standard deviations of a candidate's effects; above 1, how far it repeats what its
+                parents agree on is uncertain too. 2 suits candidates that they do not bracket, such as layer routes.
         """
         agreement_N = 2 * parents_PN.mean(0) - 1
         unanimous_N = np.where(np.abs(agreement_N) > _UNANIMOUS, agreement_N, 0.0)
@@ -68,7 +72,11 @@ class ParentModel:
             coefficients, deviations = WITH_BANK, [_LEVEL_SD, _SLOPE_SD]
         offset_N = np.column_stack([ones_N, logit_N, agreement_N, unanimous_N]) @ np.array(coefficients)
         deviations_E = widening * np.array(deviations + [_LEAN_SD] * len(parents_PN))
-        return cls(offset_N, np.column_stack([*own, lean_NP]), deviations_E**-2)
+        effects_NE = np.column_stack([*own, lean_NP])
+        if widening > 1:
+            effects_NE = np.column_stack([effects_NE, agreement_N])
+            deviations_E = np.append(deviations_E, _TRUST_SD * (widening - 1))
+        return cls(offset_N, effects_NE, deviations_E**-2)
 
     def probabilities(self, effects_E: Floats) -> Floats:
         """P(right) of every item, for a candidate of known effects; shape (N,)."""

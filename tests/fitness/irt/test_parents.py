@@ -63,6 +63,7 @@ def test_three_parents_and_a_single_one_are_possible(simulated: Simulated) -> No
 def test_a_wider_prior_lets_answers_say_more(simulated: Simulated) -> None:
     items, scores = np.arange(30), np.zeros(30)
     narrow, wide = (ParentModel.of(simulated.parents_PN, widening=factor) for factor in (1.0, 2.0))
-    assert wide.precision_E == pytest.approx(narrow.precision_E / 4)
+    assert wide.precision_E == pytest.approx(np.append(narrow.precision_E / 4, 0.25))  # and the trust in agreement
+    assert wide.effects_NE[:, -1] == pytest.approx(simulated.parents_PN.sum(0) - 1)
     means = [model.probabilities(model.posterior(items, scores)[0]).mean() for model in (narrow, wide)]
     assert means[1] < means[0] < ParentModel.of(simulated.parents_PN).probabilities(np.zeros(3)).mean()
