@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeAlias
 import pydantic
 
 from evomerge.documents import Value, fault, shown, suggestion
-from evomerge.fitness.estimators.configs import EstimatorConfig
+from evomerge.fitness.estimators.configs import EstimatorConfig, ParentConfig
 from evomerge.fitness.estimators.registry import ESTIMATORS
-from evomerge.fitness.selectors.configs import SelectorConfig
+from evomerge.fitness.selectors.configs import COptimalConfig, SelectorConfig
 from evomerge.fitness.selectors.registry import SELECTORS, needs
 
 
@@ -18,7 +18,7 @@ def _named(kinds: Mapping[str, type[Value]], example: str) -> pydantic.BeforeVal
     """Read settings as the type that their name stands for, so that faults are those of that type only."""
 
     def read(given: Any) -> Any:
-        if given is None or isinstance(given, Value):
+        if isinstance(given, Value):
             return given
         if not isinstance(given, Mapping):
             raise fault(f"{shown(given)} is not a mapping. Write {example}.")
@@ -43,6 +43,8 @@ NamedSelector: TypeAlias = Annotated[
 
 def chosen_selector(estimator: EstimatorConfig, selector: SelectorConfig | None) -> SelectorConfig:
     """The selector that was named, or the one that suits the estimator."""
+    if selector is None and isinstance(estimator, ParentConfig):
+        return COptimalConfig(widening=estimator.widening)
     return selector or SELECTORS[ESTIMATORS[estimator.name].selector].config()
 
 

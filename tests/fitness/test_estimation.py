@@ -40,7 +40,7 @@ def test_the_default_is_the_mean_of_all_items() -> None:
 def test_an_estimator_brings_the_selector_that_suits_it() -> None:
     spec = parse(FitnessSpec, TREE | {"estimator": {"name": "parent", "items": 20, "widening": 2}}, "f.yaml")
     assert spec.estimator == ParentConfig(items=20, widening=2.0)
-    assert chosen_selector(spec.estimator, spec.selector) == COptimalConfig(block=10)
+    assert chosen_selector(spec.estimator, spec.selector) == COptimalConfig(block=10, widening=2.0)
 
 
 def test_a_selector_may_be_named() -> None:
@@ -69,6 +69,7 @@ def test_all_problems_come_at_once() -> None:
             f'estimator: "name" is missing. Write {{name: parent, items: 20}}. Allowed: {KNOWN}.',
         ),
         ({"estimator": "parent"}, "estimator: parent is not a mapping. Write {name: parent, items: 20}."),
+        ({"estimator": None}, "estimator: null is not a mapping. Write {name: parent, items: 20}."),
         ({"selector": ["random"]}, "selector: [random] is not a mapping. Write {name: c_optimal}."),
         (
             {"selector": {"name": "c_optimal"}},

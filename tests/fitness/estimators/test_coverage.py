@@ -50,3 +50,19 @@ def test_intervals_hold_the_score(
             widths.append(estimate.stderr)
     assert np.mean(inside) >= least
     assert np.mean(widths) < 0.1  # not by being vague
+
+
+def test_the_parents_make_few_items_tell_more(runs: list[tuple[Simulated, Bank]]) -> None:
+    pairs: list[tuple[EstimatorConfig, SelectorConfig]] = [
+        (estimators.MeanConfig(), selectors.RandomConfig()),
+        (estimators.ParentConfig(), selectors.COptimalConfig()),
+    ]
+    errors: list[list[float]] = [[], []]
+    for seed, (simulated, _) in enumerate(runs):
+        pool = Pool(300, parents_PN=simulated.parents_PN)
+        for found, (estimator, selector) in zip(errors, pairs, strict=True):
+            chosen = make_selector(selector, pool, 20, seed)
+            made = make_estimator(estimator, pool, chosen.design)
+            for scores in simulated.candidates_CN:
+                found.append(abs(made.estimate(collect(chosen, scores.__getitem__, 20)).value - scores.mean()))
+    assert np.mean(errors[1]) < 0.5 * np.mean(errors[0])
