@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from evomerge.errors import ConfigError, Problem
 from evomerge.fitness.estimators import Estimate, Scores, subset_mean
+from evomerge.fitness.estimators.configs import MeanConfig
 from evomerge.fitness.items import SPLITS, ItemSplits, split_items
 from evomerge.fitness.loading import load_tasks
 from evomerge.fitness.objectives import Objectives
@@ -32,8 +34,10 @@ class Fitness:
         """Load a document's tasks and divide their items.
 
         Raises:
-            ConfigError: With all problems of the tasks, their items and the objectives.
+            ConfigError: With all problems of the tasks, their items and the objectives, or if the document asks for an
+                estimate from some of the search items only.
         """
+        ConfigError.raise_if_any(_not_yet(spec, where))
         tasks = load_tasks(spec, where)
         documents = {label: task.documents for label, task in tasks.items()}
         fingerprints = {label: task.fingerprint for label, task in tasks.items()}
@@ -70,3 +74,13 @@ class Fitness:
     def losses(self, responses: Mapping[str, Scores]) -> tuple[float, ...]:
         """What an optimiser minimises, one number per objective."""
         return self.objectives.losses(self.estimates(responses))
+
+
+def _not_yet(spec: FitnessSpec, where: str) -> Iterator[Problem]:
+    """Searches score every candidate on all its search items; nothing may pass for an estimate that is not made."""
+    for name in ("estimator", "selector"):
+        if getattr(spec, name) not in (MeanConfig(), None):
+            what = (
+                "searches do not choose items by candidate yet. Remove it, and lower items.search to ask fewer items."
+            )
+            yield Problem(f"{where}: {name}", what)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, TypeAlias
 
 import pydantic
 from pydantic_core import InitErrorDetails
 
 from evomerge.documents import Value, fault, suggestion
+from evomerge.fitness.estimation import NamedEstimator, NamedSelector, chosen_selector, unsuited, without_bank
+from evomerge.fitness.estimators.configs import EstimatorConfig, MeanConfig
+from evomerge.fitness.selectors.configs import SelectorConfig
 
 Name: TypeAlias = Annotated[str, pydantic.StringConstraints(pattern=r"^\w[\w.+-]*$")]
 SplitName: TypeAlias = Literal["search", "selection", "test"]
@@ -23,12 +26,14 @@ class TaskEntry(Value):
         metric: The metric of the task that is taken, one number per item.
         filter: The task's answer filter; absent: the only one it has.
         num_fewshot: Examples in the prompt; absent: what the task says, else none.
+        bank: The task's item bank, relative to the working directory; for estimators and selectors that need one.
     """
 
     task: str = pydantic.Field(min_length=1)
     metric: str = pydantic.Field(min_length=1)
     filter: str | None = None
     num_fewshot: int | None = pydantic.Field(default=None, ge=0)
+    bank: str | None = pydantic.Field(default=None, min_length=1)
 
 
 class Shares(Value):
@@ -73,6 +78,8 @@ class FitnessSpec(Value):
             finalists only.
         splits: How the items are divided.
         items: How many of them are used.
+        estimator: How a candidate's score on the search split is told from the items that it was asked.
+        selector: Which items those are; absent: what suits the estimator.
         batch_size: Requests per forward pass.
         max_length: Longest prompt and answer together, in tokens; absent: what the model's config says.
         apply_chat_template: Whether prompts are written as a chat.
@@ -85,6 +92,8 @@ class FitnessSpec(Value):
     objectives: dict[Name, tuple[str, ...]] = pydantic.Field(min_length=1)
     splits: Shares = Shares()
     items: Caps = Caps()
+    estimator: NamedEstimator = MeanConfig()
+    selector: NamedSelector | None = pydantic.Field(default=None, validate_default=True)
     batch_size: int = pydantic.Field(default=64, ge=1)
     max_length: int | None = pydantic.Field(default=None, ge=1)
     apply_chat_template: bool = False
@@ -99,11 +108,31 @@ class FitnessSpec(Value):
             raise pydantic.ValidationError.from_exception_data("objectives", faults)
         return objectives
 
+    @pydantic.field_validator("selector")
+    @classmethod
+    def _suited(cls, selector: SelectorConfig | None, info: pydantic.ValidationInfo) -> SelectorConfig | None:
+        estimator: EstimatorConfig | None = info.data.get("estimator")
+        if estimator is None:
+            return selector
+        chosen = chosen_selector(estimator, selector)
+        if reason := unsuited(estimator, chosen):
+            raise fault(reason)
+        if {"tasks", "objectives"} <= set(info.data):
+            labels = _searched(info.data["tasks"], info.data["objectives"])
+            banks = {label: info.data["tasks"][label].bank for label in labels}
+            if reason := without_bank(estimator, chosen, banks):
+                raise fault(reason)
+        return selector
+
     @property
     def searched(self) -> tuple[str, ...]:
         """Labels that an objective names, in the order of `tasks`: what every candidate is scored on."""
-        named = {label for members in self.objectives.values() for label in members}
-        return tuple(label for label in self.tasks if label in named)
+        return _searched(self.tasks, self.objectives)
+
+
+def _searched(tasks: Iterable[str], objectives: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    named = {label for members in objectives.values() for label in members}
+    return tuple(label for label in tasks if label in named)
 
 
 def _faults(objectives: dict[str, tuple[str, ...]], tasks: dict[str, TaskEntry] | None) -> Iterator[InitErrorDetails]:

@@ -12,7 +12,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from evomerge.documents import parse
+from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.fitness.spec import FitnessSpec
+from evomerge.testing.responses import Scenario, Simulated, simulate
 
 NUM_DOCS = 48
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789 .:?=+"
@@ -153,3 +155,28 @@ def make_spec(folder: Path) -> Callable[..., FitnessSpec]:
         return parse(FitnessSpec, tree | given, "fit.yaml")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Simulated:
+    """Responses of a few small merges."""
+    return simulate(Scenario(num_items=160, num_models=24, num_candidates=12), seed=3)
+
+
+def fitted(simulated: Simulated, **given: Any) -> Bank:
+    """A bank of the simulated calibration models."""
+    responses = {f"model {index}": row for index, row in enumerate(simulated.models_MN)}
+    digests = [f"{index * 7919 % 9973:016x}" for index in range(simulated.models_MN.shape[1])]
+    return fit_bank(responses, digests, task="sums", task_version="1.0", metric="acc", **given)
+
+
+@pytest.fixture(scope="session")
+def bank(simulated: Simulated) -> Bank:
+    """Of one dimension."""
+    return fitted(simulated)
+
+
+@pytest.fixture(scope="session")
+def wide_bank(simulated: Simulated) -> Bank:
+    """Of three dimensions."""
+    return fitted(simulated, method="mirt", num_dimensions=3)

@@ -1,0 +1,97 @@
+"""The estimator and the selector of a fitness document."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from evomerge.documents import parse
+from evomerge.errors import ConfigError
+from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.fitness.estimation import chosen_selector
+from evomerge.fitness.estimators.configs import MeanConfig, ParentConfig
+from evomerge.fitness.selectors.configs import COptimalConfig, FisherConfig
+
+TREE: dict[str, Any] = {
+    "evomerge": "fitness/1",
+    "tasks": {
+        "a": {"task": "t", "metric": "acc", "bank": "banks/a.safetensors"},
+        "b": {"task": "t", "metric": "acc"},
+        "c": {"task": "t", "metric": "acc"},
+    },
+    "objectives": {"first": ["a"], "second": ["b"]},
+}
+KNOWN = "mean, p_irt, gp_irt, mp_irt, gmp_irt, eap, parent"
+
+
+def problems_of(**given: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(FitnessSpec, TREE | given, "f.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_default_is_the_mean_of_all_items() -> None:
+    spec = parse(FitnessSpec, TREE, "f.yaml")
+    assert spec.estimator == MeanConfig(items=None)
+    assert spec.selector is None
+    assert chosen_selector(spec.estimator, spec.selector).name == "random"
+
+
+def test_an_estimator_brings_the_selector_that_suits_it() -> None:
+    spec = parse(FitnessSpec, TREE | {"estimator": {"name": "parent", "items": 20, "widening": 2}}, "f.yaml")
+    assert spec.estimator == ParentConfig(items=20, widening=2.0)
+    assert chosen_selector(spec.estimator, spec.selector) == COptimalConfig(block=10, widening=2.0)
+
+
+def test_a_selector_may_be_named() -> None:
+    tasks = {"a": TREE["tasks"]["a"]}
+    given = {"tasks": tasks, "objectives": {"first": ["a"]}, "estimator": {"name": "eap"}}
+    spec = parse(FitnessSpec, TREE | given | {"selector": {"name": "fisher", "block": 5, "top": 30}}, "f.yaml")
+    assert spec.selector == FisherConfig(block=5, top=30)
+
+
+def test_all_problems_come_at_once() -> None:
+    estimator = {"name": "parent", "items": 0, "widning": 2}
+    assert problems_of(estimator=estimator, selector={"name": "c_optimal", "block": "ten"}, batch_size=0) == [
+        'f.yaml: estimator: "widning" is not a known key. Did you mean "widening"?',
+        "f.yaml: estimator.items: 0: Input should be greater than or equal to 1.",
+        "f.yaml: selector.block: ten is not a whole number.",
+        "f.yaml: batch_size: 0: Input should be greater than or equal to 1.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"estimator": {"name": "parents"}}, 'estimator: there is no "parents". Did you mean "parent"?'),
+        (
+            {"estimator": {"items": 20}},
+            f'estimator: "name" is missing. Write {{name: parent, items: 20}}. Allowed: {KNOWN}.',
+        ),
+        ({"estimator": "parent"}, "estimator: parent is not a mapping. Write {name: parent, items: 20}."),
+        ({"estimator": None}, "estimator: null is not a mapping. Write {name: parent, items: 20}."),
+        ({"selector": ["random"]}, "selector: [random] is not a mapping. Write {name: c_optimal}."),
+        (
+            {"selector": {"name": "c_optimal"}},
+            'selector: "c_optimal" chooses items by the answers, and "mean" cannot weigh those. '
+            "Take random, or leave the selector out.",
+        ),
+        (
+            {"estimator": {"name": "eap"}, "selector": {"name": "random"}},
+            'selector: "eap" needs an item bank, and task "b" has none. Name its file as the task\'s `bank`.',
+        ),
+        (
+            {"estimator": {"name": "p_irt"}},
+            'selector: "p_irt" and "anchors" need an item bank, and task "b" has none. '
+            "Name its file as the task's `bank`.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told(given: dict[str, Any], problem: str) -> None:
+    assert problems_of(**given) == [f"f.yaml: {problem}"]
+
+
+def test_a_search_refuses_what_it_does_not_do_yet(make_spec: Callable[..., FitnessSpec]) -> None:
+    spec = make_spec({"a": {"task": "toy_choice", "metric": "acc"}}, estimator={"name": "parent", "items": 20})
+    with pytest.raises(ConfigError, match=r"fit.yaml: estimator: searches do not choose items by candidate yet"):
+        Fitness.open(spec, "fit.yaml")
