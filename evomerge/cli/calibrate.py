@@ -16,7 +16,7 @@ from evomerge.cli import COMMANDS
 from evomerge.config.files import read_resolved
 from evomerge.documents import parse
 from evomerge.errors import ConfigError
-from evomerge.merging.statistics import Progress, calibrate
+from evomerge.merging.statistics.measure import Progress, calibrate
 from evomerge.recipe import Recipe
 from evomerge.recipe.calibration import STATISTICS, Calibration, StatisticKind
 from evomerge.recipe.measures import measured_models

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from evomerge.checkpoints import Adapted, Adapter, Checkpoint, digest_of
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.merging.facts import ROOM_BYTES, Facts
-from evomerge.merging.statistics import Measurement, Rig, Stored, data_digest, find
+from evomerge.merging.statistics import Measurement, Stored, data_digest, find
 from evomerge.recipe.calibration import FROM_INPUTS, Calibration, StatisticKind
 from evomerge.recipe.recipe import ModelRef
+
+if TYPE_CHECKING:
+    from evomerge.merging.statistics.prefix import Rig
 
 NO_MODELS: Mapping[str, ModelRef] = MappingProxyType({})
 
@@ -92,6 +96,8 @@ class Library:
         Raises:
             ConfigError: If the data cannot be read or the models are no causal language models.
         """
+        from evomerge.merging.statistics.prefix import Rig  # brings transformers along
+
         key = tuple(experts)
         if key not in self._rigs:
             self._rigs[key] = Rig([(self.open(model), calibration) for model, calibration in experts])

@@ -18,7 +18,7 @@ from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.library import Library
 from evomerge.merging.pipe import run_on_task_vectors, run_pipe, task_vectors
 from evomerge.merging.site import Reading, Scope, Site
-from evomerge.merging.statistics import Prefix, Readings
+from evomerge.merging.statistics import Readings
 from evomerge.recipe import Blend, Recipe
 from evomerge.recipe.calibration import PER_CANDIDATE, StatisticKind
 from evomerge.recipe.measures import measures, source_of
@@ -274,6 +274,8 @@ class Merge:
         }
         if len(found) < len(sources):
             rig = library.rig([(models[name], data[name]) for name in blend.experts])
+            from evomerge.merging.statistics.prefix import Prefix  # brings transformers along
+
             prefix = Prefix(rig, functools.partial(self._source, source))
             found |= {(place, "merged_gram"): prefix.of(place) for place in range(len(blend.experts))}
         return found

@@ -97,8 +97,8 @@ def _wait_while_killing(executor: RayExecutor) -> list[object]:
 
 
 def _kill_workers() -> None:
-    """SIGKILL to every process of our actors, as the kernel does when memory runs out."""
-    for process in psutil.process_iter():
+    """SIGKILL to every process of our actors, as the kernel does when memory runs out; other clusters are not ours."""
+    for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::_Actor"):
                 process.send_signal(signal.SIGKILL)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer
 
 from evomerge.errors import ConfigError
 from evomerge.recipe.calibration import Calibration
@@ -43,6 +42,8 @@ def token_lists(calibration: Calibration, model: Path) -> list[torch.Tensor]:
     Raises:
         ConfigError: If the file cannot be read or holds no such text.
     """
+    from transformers import AutoTokenizer  # seconds, which reading a digest should not take
+
     tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     lists = []
     for text in itertools.islice(_texts(Path(calibration.data)), calibration.samples):

@@ -22,8 +22,9 @@ from transformers import (
 
 from evomerge.checkpoints import Checkpoint, digest_of
 from evomerge.errors import ConfigError
-from evomerge.merging.statistics import Measurement, Stored, calibrate, data_digest, find
+from evomerge.merging.statistics import Measurement, Stored, data_digest, find
 from evomerge.merging.statistics.gradients import grouped
+from evomerge.merging.statistics.measure import calibrate
 from evomerge.recipe.calibration import STATISTICS, Calibration, StatisticKind
 from tests.merging.statistics.conftest import TEXTS
 

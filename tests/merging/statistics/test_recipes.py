@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from evomerge.checkpoints import Checkpoint
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Merge, Provenance, ResidentModel, export_model
-from evomerge.merging.statistics import calibrate
+from evomerge.merging.statistics.measure import calibrate
 from evomerge.recipe import Recipe
 from evomerge.recipe.calibration import Calibration, StatisticKind
 from evomerge.recipe.measures import measured_models

@@ -9,7 +9,8 @@ import torch
 from evomerge.checkpoints import Checkpoint, digest_of
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.merging import Library
-from evomerge.merging.statistics import Measurement, calibrate, find
+from evomerge.merging.statistics import Measurement, find
+from evomerge.merging.statistics.measure import calibrate
 from evomerge.merging.statistics.store import Measured, save
 from evomerge.recipe import ModelRef
 from evomerge.recipe.calibration import Calibration
