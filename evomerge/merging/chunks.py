@@ -11,19 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from evomerge.merging.draws import TwiceDrawn
 from evomerge.merging.facts import Facts
 from evomerge.merging.norms import inner_products
-from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.pipe import affine, run_pipe, task_vectors
 from evomerge.merging.resolved import is_resolvable, resolved
 from evomerge.merging.site import Site
 from evomerge.merging.stages import GATES
 from evomerge.merging.stages.gates import threshold_of_model
+from evomerge.merging.stages.reducers import weighted_sum
 from evomerge.merging.stages.restore import absolute_sum
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.stages import Restore, StageValue, TopGate
 
-CHUNK = 1 << 16
+CHUNK = 1 << 17
 """Entries of a piece: a few pieces of float32 fit a core's cache."""
 
 
@@ -72,6 +74,11 @@ def merge_into(
     if parts.from_zero:
         sources = dataclasses.replace(sources, origin=None)
     parts, site = prepared(parts, sources, site, facts)
+    if parts.is_affine:
+        terms, weights = affine(parts, sources.experts, sources.origin)
+        for start, pieces, _ in dataclasses.replace(sources, experts=terms, origin=None).pieces():
+            write(start, weighted_sum(pieces, weights).flatten())
+        return
     for start, experts, origin in sources.pieces():
         write(start, run_pipe(parts, experts, origin, site.piece(start)).flatten())
 
@@ -115,6 +122,8 @@ def prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[
         if gate.ties == "first":
             parts, site = _with_first_ties(parts, gate, sources, site)
     if isinstance(parts.restore, Restore) and parts.restore.restore == "l1":
+        draws = [TwiceDrawn(draw.seed, draw.expert, draw.tensor) for draw in site.draws]
+        site = dataclasses.replace(site, draws=draws)
         site = dataclasses.replace(site, factors=_l1_factors(parts, sources, site))
     return parts, site
 
@@ -147,18 +156,18 @@ def _with_first_ties(parts: Parts, gate: TopGate, sources: Sources, site: Site) 
 
 
 def _end_of_ties(gate: TopGate, sources: Sources, site: Site, expert: int) -> int | None:
-    total, threshold = sources.experts[expert].numel(), (site.thresholds or ())[expert]
+    total, threshold = sources.experts[expert].numel(), np.float32((site.thresholds or ())[expert])
     num_kept = max(1, int(gate.density_of(expert) * total))
     if gate.scope == "model" or num_kept >= total:
         return None
-    num_above, places = 0, list[torch.Tensor]()
+    num_above, places = 0, list[npt.NDArray[np.int64]]()
     for start, experts, origin in sources.pieces():
-        magnitude = task_vectors([experts[expert]], origin)[0].abs().flatten()
-        num_above += int((magnitude > threshold).sum())
-        places.append((magnitude == threshold).nonzero().squeeze(1) + start)
-    tied = torch.cat(places)
-    num_staying = num_kept - num_above
-    return int(tied[num_staying - 1]) + 1 if num_staying < tied.numel() else None
+        # NumPy compares several times faster than torch
+        magnitude = task_vectors([experts[expert]], origin)[0].abs().flatten().cpu().numpy()
+        num_above += int(np.count_nonzero(magnitude > threshold))
+        places.append(np.flatnonzero(magnitude == threshold) + start)
+    tied, num_staying = np.concatenate(places), num_kept - num_above
+    return int(tied[num_staying - 1]) + 1 if num_staying < tied.size else None
 
 
 def _l1_factors(parts: Parts, sources: Sources, site: Site) -> tuple[float, ...]:

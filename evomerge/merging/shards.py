@@ -16,7 +16,7 @@ import torch
 from evomerge.checkpoints.checkpoint import DTYPES
 from evomerge.errors import EvomergeError
 
-_BLOCK_BYTES = 1 << 23
+_BLOCK_BYTES = 1 << 20
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -84,9 +84,11 @@ def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str],
 
 def _is_there(descriptor: int, start: int, written: npt.NDArray[np.uint8]) -> bool:
     """Whether a file holds these bytes from `start` on."""
+    room = np.empty(min(written.size, _BLOCK_BYTES), np.uint8)
     for offset in range(0, written.size, _BLOCK_BYTES):
         block = written[offset : offset + _BLOCK_BYTES]
-        if not np.array_equal(np.frombuffer(os.pread(descriptor, block.size, start + offset), np.uint8), block):
+        back = room[: block.size]
+        if os.preadv(descriptor, [back.data], start + offset) != block.size or not np.array_equal(back, block):
             return False
     return True
 
