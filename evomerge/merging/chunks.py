@@ -59,23 +59,17 @@ class Sources:
         return piece if self.width == 1 else piece.view(-1, self.width)
 
 
-def merge_into(
-    parts: Parts, sources: Sources, site: Site, facts: Facts, write: Callable[[int, torch.Tensor], None]
-) -> None:
+def merge_into(parts: Parts, sources: Sources, site: Site, write: Callable[[int, torch.Tensor], None]) -> None:
     """Merge one tensor piece by piece.
 
     Args:
-        parts: Those of which `can_cut` holds.
+        parts: `prepared` ones.
         sources: The tensor's.
-        site: The tensor's.
-        facts: What is remembered of the models.
+        site: The tensor's, as `prepared` gives it.
         write: Takes the start of a piece and the piece, float32 and flat.
     """
-    if parts.from_zero:
-        sources = dataclasses.replace(sources, origin=None)
-    parts, site = prepared(parts, sources, site, facts)
     if parts.is_affine:
-        terms, weights = affine(parts, sources.experts, sources.origin)
+        terms, weights = affine(parts, sources.experts, None if parts.from_zero else sources.origin)
         for start, pieces, _ in dataclasses.replace(sources, experts=terms, origin=None).pieces():
             write(start, weighted_sum(pieces, weights).flatten())
         return
@@ -114,13 +108,23 @@ def _is_trim(gate: object) -> bool:
 
 
 def prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[Parts, Site]:
-    """The numbers that depend on whole tensors, put where pieces find them."""
+    """The numbers that depend on whole tensors, put where pieces find them.
+
+    Args:
+        parts: Those of which `can_cut` holds.
+        sources: The tensor's.
+        site: The tensor's.
+        facts: What is remembered of the models.
+    """
+    if parts.from_zero:
+        sources = dataclasses.replace(sources, origin=None)
     if any(is_resolvable(stage, parts) for stage in parts.stages):
         parts = resolved(parts, _inner_products(sources, facts))
     if parts.gates and isinstance(gate := parts.gates[0], TopGate):
         site = dataclasses.replace(site, thresholds=_thresholds(gate, sources, site, facts))
         if gate.ties == "first":
-            parts, site = _with_first_ties(parts, gate, sources, site)
+            ends = tuple(_end_of_ties(gate, sources, site, expert) for expert in range(len(sources.experts)))
+            site = dataclasses.replace(site, ends_of_ties=ends)
     if isinstance(parts.restore, Restore) and parts.restore.restore == "l1":
         draws = [TwiceDrawn(draw.seed, draw.expert, draw.tensor) for draw in site.draws]
         site = dataclasses.replace(site, draws=draws)
@@ -147,15 +151,8 @@ def _threshold(gate: TopGate, sources: Sources, site: Site, facts: Facts, expert
     return (Facts() if key is None else facts).largest(key, pieces, num_kept, total)
 
 
-def _with_first_ties(parts: Parts, gate: TopGate, sources: Sources, site: Site) -> tuple[Parts, Site]:
-    """Where the last entry stands that stays of those at the threshold; where all stay, a gate that keeps ties."""
-    ends = [_end_of_ties(gate, sources, site, expert) for expert in range(len(sources.experts))]
-    if any(end is not None for end in ends):
-        return parts, dataclasses.replace(site, ends_of_ties=tuple(ends))
-    return dataclasses.replace(parts, gates=(gate.model_copy(update={"ties": "keep"}), *parts.gates[1:])), site
-
-
 def _end_of_ties(gate: TopGate, sources: Sources, site: Site, expert: int) -> int | None:
+    """The place after the last entry that stays of those at the threshold; None where all stay."""
     total, threshold = sources.experts[expert].numel(), np.float32((site.thresholds or ())[expert])
     num_kept = max(1, int(gate.density_of(expert) * total))
     if gate.scope == "model" or num_kept >= total:

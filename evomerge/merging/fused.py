@@ -45,8 +45,8 @@ class Loop:
     is_mean: bool = False
 
     @classmethod
-    def of(cls, parts: Parts) -> Loop | None:
-        """The loop for the parts of a canonical pipe; None where no loop is made for its stages."""
+    def of(cls, parts: Parts, site: Site) -> Loop | None:
+        """The loop for the parts of a canonical pipe and what is known of the tensor; None where none is made for it."""
         gates = tuple(type(gate) for gate in parts.gates)
         vote, restore = parts.vote, parts.restore.restore if isinstance(parts.restore, Restore) else "none"
         if not isinstance(parts.reduce, Linear) or not isinstance(parts.weigh, Weigh) or parts.scale is None:
@@ -56,7 +56,9 @@ class Loop:
         is_mean = parts.reduce.reduce == "mean"
         if not isinstance(vote, SignVote | None) or (is_mean and (vote is None or min(parts.weigh.weigh) < 0)):
             return None
-        if any(isinstance(gate, TopGate) and gate.ties == "first" for gate in parts.gates):
+        if any(end is not None for end in site.ends_of_ties or ()):
+            return None
+        if len(parts.posts) > 1 and not parts.is_affine:  # one factor instead of two rounds otherwise
             return None
         if vote is not None and (vote.tally == "count" or vote.zero != "plus"):
             return None

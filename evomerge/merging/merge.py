@@ -144,13 +144,11 @@ class Merge:
             # via the dtype of the file, which need not be the one that the place has
             flat[start : start + piece.numel()].copy_(piece if flat.dtype == dtype else piece.to(dtype))
 
-        site = self._site(blend, rule, name)
-        if self._is_fused and flat.dtype == dtype:
-            parts, site = prepared(rule.parts, sources, site, self._facts)
-            if loop := Loop.of(parts):
-                merge_fused(loop, parts, sources, site, self._facts, flat)
-                return
-        merge_into(rule.parts, sources, site, self._facts, write)
+        parts, site = prepared(rule.parts, sources, self._site(blend, rule, name), self._facts)
+        if self._is_fused and flat.dtype == dtype and (loop := Loop.of(parts, site)):
+            merge_fused(loop, parts, sources, site, self._facts, flat)
+        else:
+            merge_into(parts, sources, site, write)
 
     def _source(self, source: str, name: str) -> torch.Tensor:
         """A tensor of a model or of a blend."""

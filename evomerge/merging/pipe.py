@@ -12,7 +12,7 @@ import torch
 from evomerge.merging import stages
 from evomerge.merging.site import Peers, Scope, Site
 from evomerge.merging.stages.reducers import weighted_sum
-from evomerge.merging.stages.signatures import Masks
+from evomerge.merging.stages.signatures import Factor, Masks
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.stages import Weigh
@@ -108,12 +108,13 @@ def merge_deltas(parts: Parts, deltas: Sequence[torch.Tensor], site: Site, rule:
     """
     inside, back = _inside(parts, deltas, site)
     stack = gated(parts, inside, site)
-    if parts.weigh.spans_model or (parts.vote is not None and parts.vote.spans_model):
-        site = dataclasses.replace(site, voices=functools.partial(_voices, rule, site.scope))
-    weights = stages.WEIGHERS[type(parts.weigh)](parts.weigh, stack, site)
+    weights = _weights(parts, stack, site, rule)
     masks: Masks = ()
     if parts.vote is not None:
-        masks = stages.VOTES[type(parts.vote)](parts.vote, stack.deltas, weights, site)
+        there = site
+        if parts.vote.spans_model:
+            there = dataclasses.replace(site, heard=functools.partial(_heard, rule, site.scope))
+        masks = stages.VOTES[type(parts.vote)](parts.vote, stack.deltas, weights, there)
     merged = stages.REDUCERS[type(parts.reduce)](parts.reduce, stack.deltas, masks, weights, site)
     merged = back(merged)
     spanned = iter(_spanned(rule, site.scope))
@@ -142,12 +143,28 @@ def gated(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> Stack:
     return stack
 
 
-def _voices(rule: Parts, scope: Scope) -> Iterator[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]:
-    """Task vectors before and after gates and restoration, of all tensors of a rule."""
+def _weights(parts: Parts, stack: Stack, site: Site, rule: Parts) -> Sequence[Factor]:
+    """How loudly each expert speaks."""
+    if parts.weigh.spans_model:
+        site = dataclasses.replace(site, voices=functools.partial(_voices, rule, site.scope))
+    return stages.WEIGHERS[type(parts.weigh)](parts.weigh, stack, site)
+
+
+def _stacks(rule: Parts, scope: Scope) -> Iterator[tuple[Parts, Stack, Site]]:
+    """All tensors of a rule after gates and restoration."""
     for site, deltas in scope.deltas():
         for parts, each, there in _cut(rule, deltas, site):
-            inside = _inside(parts, each, there)[0]
-            yield inside, gated(parts, inside, there).deltas
+            yield parts, gated(parts, _inside(parts, each, there)[0], there), there
+
+
+def _voices(rule: Parts, scope: Scope) -> Iterator[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]:
+    """Task vectors before and after gates and restoration, of all tensors of a rule."""
+    return ((stack.raw, stack.deltas) for _, stack, _ in _stacks(rule, scope))
+
+
+def _heard(rule: Parts, scope: Scope) -> Iterator[tuple[Sequence[torch.Tensor], Sequence[Factor]]]:
+    """Task vectors after gates and restoration with their weights, of all tensors of a rule."""
+    return ((stack.deltas, _weights(parts, stack, site, rule)) for parts, stack, site in _stacks(rule, scope))
 
 
 def _spanned(rule: Parts, scope: Scope) -> Iterator[Peers]:

@@ -20,7 +20,8 @@ def is_resolvable(stage: StageValue | None, parts: Parts) -> bool:
     if isinstance(stage, Stock):
         return stage.scope == "tensor"
     if isinstance(stage, NormWeigher):
-        return stage.scope == "tensor" and parts.lens is None
+        is_heard_elsewhere = parts.vote is not None and parts.vote.spans_model
+        return stage.scope == "tensor" and parts.lens is None and not is_heard_elsewhere
     if isinstance(stage, Sphere | Karcher):
         is_bare = not parts.gates and parts.vote is None and parts.lens is None and parts.restore is None
         return is_bare and isinstance(parts.weigh, Weigh) and getattr(stage, "scope", "tensor") == "tensor"

@@ -91,6 +91,8 @@ class Site:
         scope: All tensors of the same rule.
         origin: What task vectors are measured from, in any float dtype; None for zero.
         voices: Gives, one tensor of the rule after the other, the task vectors before and after gates and restoration.
+        heard: Gives, one tensor of the rule after the other, what votes hear: task vectors after gates and restoration,
+            and the weight of each, a number or a tensor that broadcasts over it.
         start: Where in the flattened tensor the piece begins; 0 for whole tensors.
         thresholds: Per expert, the magnitude that its first gate keeps from, where known beforehand.
         ends_of_ties: Per expert, the place from which on entries that equal the threshold go; None for nowhere.
@@ -109,6 +111,7 @@ class Site:
     scope: Scope
     origin: torch.Tensor | None = None
     voices: Callable[[], Iterator[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]] = _nothing
+    heard: Callable[[], Iterator[tuple[Sequence[torch.Tensor], Sequence[float | torch.Tensor]]]] = _nothing
     start: int = 0
     thresholds: tuple[float, ...] | None = None
     ends_of_ties: tuple[int | None, ...] | None = None

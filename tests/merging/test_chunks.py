@@ -1,16 +1,18 @@
 """Chunks: merging piece by piece is merging whole tensors."""
 
+import dataclasses
 import random
+from collections.abc import Iterator
 
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from evomerge.merging.chunks import Sources, can_cut, merge_into, row_width
+from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared, row_width
 from evomerge.merging.facts import Facts
-from evomerge.merging.pipe import task_vectors
-from evomerge.merging.site import lone_site
+from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.site import Scope, Site, lone_site
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.stages import parse_stage
 from evomerge.testing.stages import draws_for, merged, random_pipe
@@ -28,7 +30,8 @@ def in_pieces(
     flat = [expert.flatten() for expert in experts]
     width = row_width(parts, experts[0])
     sources = Sources(flat, None if origin is None else origin.flatten(), keys, piece_size=64, width=width)
-    merge_into(parts, sources, site, facts, write)
+    known, site = prepared(parts, sources, site, facts)
+    merge_into(known, sources, site, write)
     return result.view(experts[0].shape)
 
 
@@ -86,3 +89,21 @@ def test_of_equals_those_that_come_first_stay_in_pieces_too(values: list[float],
     expert = torch.tensor(values)
     whole = merged(tuple(parts.stages), [expert], None)
     assert torch.equal(in_pieces(parts, [expert], None, Facts(), ["expert"]), whole)
+
+
+def test_what_a_tensor_needs_of_its_rule_does_not_depend_on_its_own_ties() -> None:
+    stages = [{"gate": "top", "density": 0.5, "ties": "first"}, {"weigh": "balance", "ratio": 0.5}]
+    parts = Parts.of(tuple(map(parse_stage, stages)), 1)
+    expert, tied = torch.randn(100, generator=torch.Generator().manual_seed(0)), torch.full((1000,), 3.0)
+
+    def both() -> Iterator[tuple[Site, list[torch.Tensor]]]:
+        yield from ((lone_site(draws_for([tensor]), [tensor]), [tensor]) for tensor in (expert, tied))
+
+    def site() -> Site:
+        return dataclasses.replace(lone_site(draws_for([expert]), [expert]), scope=Scope(both))
+
+    result = torch.empty(100)
+    sources = Sources([expert], None, ["expert"])
+    known, there = prepared(parts, sources, site(), Facts())
+    merge_into(known, sources, there, lambda start, piece: result.copy_(piece))
+    torch.testing.assert_close(result, run_pipe(parts, [expert], None, site()))

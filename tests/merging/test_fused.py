@@ -45,7 +45,7 @@ def test_the_bits_are_those_of_the_stages(pipe: list[dict[str, Any]], dtype: tor
     )
     sources, facts = Sources(experts, origin, ["a", "b", "c"]), Facts()
     known, site = prepared(parts, sources, lone_site(draws, []), facts)
-    loop = Loop.of(known)
+    loop = Loop.of(known, site)
     assert loop is not None
     place = torch.empty(70_001, dtype=dtype)
     for _ in range(2):  # computed and from what is remembered
@@ -63,7 +63,8 @@ def test_the_bits_are_those_of_the_stages(pipe: list[dict[str, Any]], dtype: tor
         [{"gate": "top", "density": 0.5}, {"restore": "inverse"}],
         [{"vote": "sign"}, {"weigh": [1, -1, 1]}, {"reduce": "mean"}],
         [{"vote": "sign"}, {"reduce": "sphere", "t": 0.5}],
+        [{"vote": "sign"}, {"post": "scale", "by": 0.7}, {"post": "scale", "by": 0.9}],
     ],
 )
 def test_other_pipes_have_no_loop(pipe: list[dict[str, Any]]) -> None:
-    assert Loop.of(Parts.of(tuple(map(parse_stage, pipe)), 2)) is None
+    assert Loop.of(Parts.of(tuple(map(parse_stage, pipe)), 2), lone_site([], [])) is None

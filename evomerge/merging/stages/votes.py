@@ -23,7 +23,7 @@ def sign(
     """
     zero = 1.0
     if vote.zero == "majority":
-        zero = site.scope.once(("majority", vote), lambda: majority(vote, weights, site))
+        zero = site.scope.once(("majority", vote), lambda: majority(vote, site))
     heard = as_heard(vote, deltas, weights)
     return agreeing(heard, elected_sign(heard, zero))
 
@@ -35,12 +35,11 @@ def as_heard(vote: SignVote, deltas: Sequence[torch.Tensor], weights: Sequence[F
     return [delta.sign() for delta in deltas] if vote.tally == "count" else deltas
 
 
-def majority(vote: SignVote, weights: Sequence[Factor], site: Site) -> float:
+def majority(vote: SignVote, site: Site) -> float:
     """The sign that most entries of the model elect; minus only where more elect it."""
     total = 0.0
-    for _, deltas in site.voices():
-        heard = as_heard(vote, deltas, weights)
-        total += float(tally(heard).sign().sum(dtype=torch.float64))
+    for deltas, weights in site.heard():
+        total += float(tally(as_heard(vote, deltas, weights)).sign().sum(dtype=torch.float64))
     return 1.0 if total >= 0 else -1.0
 
 
