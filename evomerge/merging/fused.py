@@ -46,25 +46,32 @@ class Loop:
 
     @classmethod
     def of(cls, parts: Parts, site: Site) -> Loop | None:
-        """The loop for the parts of a canonical pipe and what is known of the tensor; None where none is made for it."""
+        """The loop for the parts of a canonical pipe at a `prepared` site; None where no loop is made for them."""
         gates = tuple(type(gate) for gate in parts.gates)
         vote, restore = parts.vote, parts.restore.restore if isinstance(parts.restore, Restore) else "none"
-        if not isinstance(parts.reduce, Linear) or not isinstance(parts.weigh, Weigh) or parts.scale is None:
-            return None
-        if gates not in _GATES or parts.lens or not isinstance(parts.restore, Restore | None):
+        if not isinstance(parts.reduce, Linear) or not isinstance(vote, SignVote | None):
             return None
         is_mean = parts.reduce.reduce == "mean"
-        if not isinstance(vote, SignVote | None) or (is_mean and (vote is None or min(parts.weigh.weigh) < 0)):
+        is_known = gates in _GATES and parts.lens is None and isinstance(parts.restore, Restore | None)
+        is_exact = restore != "inverse" or gates == (BernoulliGate,)
+        if not (is_known and is_exact and _keeps_all_ties(site) and _has_plain_vote(vote) and _scales_once(parts)):
             return None
-        if any(end is not None for end in site.ends_of_ties or ()):
-            return None
-        if len(parts.posts) > 1 and not parts.is_affine:  # one factor instead of two rounds otherwise
-            return None
-        if vote is not None and (vote.tally == "count" or vote.zero != "plus"):
-            return None
-        if restore == "inverse" and gates != (BernoulliGate,):
+        if not isinstance(parts.weigh, Weigh) or (is_mean and (vote is None or min(parts.weigh.weigh) < 0)):
             return None
         return cls(TopGate in gates, BernoulliGate in gates, restore, vote.tally if vote else None, is_mean)
+
+
+def _keeps_all_ties(site: Site) -> bool:
+    return all(end is None for end in site.ends_of_ties or ())
+
+
+def _has_plain_vote(vote: SignVote | None) -> bool:
+    return vote is None or (vote.tally != "count" and vote.zero == "plus")
+
+
+def _scales_once(parts: Parts) -> bool:
+    """Whether one factor stands for all posts; in place of two it rounds otherwise, unless it is in the weights."""
+    return parts.scale is not None and (len(parts.posts) <= 1 or parts.is_affine)
 
 
 def merge_fused(loop: Loop, parts: Parts, sources: Sources, site: Site, facts: Facts, place: torch.Tensor) -> None:
