@@ -1,6 +1,7 @@
 """The stages one by one, at their edges."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -265,3 +266,22 @@ class TestWeightedSum:
         result = reducers.weighted_sum(tensors, (0.3, 0.3, 0.4))
         assert result.dtype == torch.float32
         torch.testing.assert_close(result.double(), exact, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("stage", "rest"),
+    [
+        ({"weigh": "overlap", "epsilon": 0.5, "limit": 5.0}, {}),
+        ({"weigh": "norm"}, {}),
+        ({"weigh": "balance", "ratio": 0.5}, {}),
+        ({"restore": "std"}, {"weigh": [0.3, 0.5]}),
+    ],
+)
+def test_a_model_of_one_tensor_is_that_tensor(stage: dict[str, Any], rest: dict[str, Any]) -> None:
+    experts = list(torch.randn(2, 40, generator=torch.Generator().manual_seed(0)))
+    scopes = [
+        [{"gate": "top", "density": 0.5}, stage | {"scope": scope}, *([rest] if rest else [])]
+        for scope in ("tensor", "model")
+    ]
+    one, other = (merged(tuple(map(parse_stage, stages)), experts, None) for stages in scopes)
+    torch.testing.assert_close(one, other)

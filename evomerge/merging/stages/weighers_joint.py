@@ -78,7 +78,7 @@ def _counts(masks: Sequence[torch.Tensor]) -> list[tuple[int, int]]:
 
 def _counts_of_model(weigh: OverlapWeigher, site: Site) -> list[tuple[int, int]]:
     def counts() -> Iterator[list[tuple[int, int]]]:
-        for _, deltas in site.scope.deltas():
+        for _, deltas in site.voices():
             yield _counts(moved(deltas, weigh.epsilon, weigh.unit))
 
     return [(sum(one for one, _ in each), sum(other for _, other in each)) for each in zip(*counts(), strict=True)]
