@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evomerge.recipe.numbers import LEVELS, chance
+from evomerge.recipe.numbers import LEVELS, chance, level_of
 
-__all__ = ["LEVELS", "Draw", "chance"]
+__all__ = ["LEVELS", "Draw", "chance", "level_of"]
 
 _PER_BLOCK = 16  # a block of Philox is four words of 64 bits
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from evomerge.merging.chunks import Sources
-from evomerge.merging.draws import LEVELS, Draw, chance
+from evomerge.merging.draws import Draw, chance, level_of
 from evomerge.merging.facts import Facts
 from evomerge.merging.pipe import affine
 from evomerge.merging.site import Site
@@ -111,7 +111,7 @@ def merge_fused(loop: Loop, parts: Parts, sources: Sources, site: Site, facts: F
 def _drawn(draw: Draw, density: float, start: int, stop: int, facts: Facts) -> torch.Tensor:
     """Ones at entries of a piece that the draws keep, zeros elsewhere, as bytes."""
     numbers = facts.keep((draw, start, stop), lambda: draw.numbers(start, stop))
-    return torch.from_numpy((numbers < round(density * LEVELS)).view(np.uint8))
+    return torch.from_numpy((numbers < level_of(density)).view(np.uint8))
 
 
 @functools.cache

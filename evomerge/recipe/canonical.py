@@ -15,7 +15,6 @@ from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.redundancy import without_redundancy
 from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
-from evomerge.recipe.stages.adapters import Copa, Lego
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
 
@@ -75,8 +74,6 @@ def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) 
     if isinstance(parts.weigh, Weigh) and parts.reduce.takes_factor:
         parts = _fold_scale(parts, parts.weigh.weigh, parts.reduce)
         parts = dataclasses.replace(parts, lens=None if _ignores_lens(parts) else parts.lens)
-    elif isinstance(parts.weigh, Weigh) and isinstance(parts.reduce, Lego | Copa):
-        parts = _fold_factors(parts, parts.weigh.weigh)
     elif _hears_ratios(parts):
         parts = dataclasses.replace(parts, weigh=_by_ratio(parts.weigh))
     from_zero = has_origin and (parts.from_zero or (parts.is_affine and parts.sums_to_one))
@@ -101,7 +98,7 @@ def _fold_scale(parts: Parts, weights: tuple[float, ...], reduce: StageValue) ->
     first, *others = [*parts.posts, None]
     scale = first.by if isinstance(first, Scale) else 1.0
     posts = tuple(post for post in (others if isinstance(first, Scale) else [first, *others]) if post is not None)
-    is_plain = getattr(parts.vote, "tally", "plain") != "weighted"
+    is_turnable = getattr(parts.vote, "tally", "plain") != "weighted"
     if isinstance(reduce, Linear) and reduce.reduce == "mean":
         if parts.vote is not None:
             # weights of both signs may cancel at single entries, where a common factor is no longer free
@@ -110,19 +107,9 @@ def _fold_scale(parts: Parts, weights: tuple[float, ...], reduce: StageValue) ->
             return _with(parts, reduce, weights, scale, posts)
         total = 1.0 if cancel(weights) else math.fsum(weights)
         reduce, weights = Linear(reduce="sum"), tuple(weight / total for weight in weights)
-    if scale > 0 or is_plain:  # else a factor would turn the weighted vote around
-        weights, scale = tuple(weight * scale for weight in weights), 1.0
+    sign = 1.0 if scale >= 0 or is_turnable else -1.0  # which in the weights would turn the weighted vote around
+    weights, scale = tuple(weight * scale * sign for weight in weights), sign
     return _with(parts, reduce, weights, scale, posts)
-
-
-def _fold_factors(parts: Parts, weights: tuple[float, ...]) -> Parts:
-    """Only the ratios of LEGO's weights count; CoPA's act twice, on both factors."""
-    scale = 1.0 if parts.scale is None else parts.scale
-    if isinstance(parts.reduce, Lego):
-        weights = tuple(weight / (max(weights) or 1.0) for weight in weights)
-    elif scale > 0:
-        weights, scale = tuple(weight * math.sqrt(scale) for weight in weights), 1.0
-    return _with(parts, parts.reduce, weights, scale, ())
 
 
 def _with(

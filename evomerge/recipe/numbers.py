@@ -13,9 +13,14 @@ LEVELS = 1 << 16
 """Random draws are whole numbers below this: probabilities are multiples of its inverse."""
 
 
+def level_of(density: float) -> int:
+    """The number that draws must lie below to be kept at a density, at least one of `LEVELS`."""
+    return max(1, round(density * LEVELS))
+
+
 def chance(density: float) -> float:
-    """The probability that stands for a density: the nearest that draws can tell from others."""
-    return round(density * LEVELS) / LEVELS
+    """The probability that stands for a density: the nearest that draws can tell from others, never none."""
+    return level_of(density) / LEVELS
 
 
 def _density(value: float) -> float:

@@ -16,6 +16,7 @@ from evomerge.recipe.stages import (
     SignVote,
     Sphere,
     StageValue,
+    StdRestore,
     TopGate,
     Weigh,
 )
@@ -76,6 +77,8 @@ def _with_simple_vote(parts: Parts, weights: Weights) -> Parts:
 def _without_silent(parts: Parts, weights: Weights) -> Parts:
     if not any(weights):
         return dataclasses.replace(parts, gates=(), restore=None, vote=None)
+    if isinstance(parts.restore, StdRestore):  # which acts on those who speak because there is a gate
+        return parts
     opened = [
         tuple(1.0 if weight == 0 else gate.density_of(expert) for expert, weight in enumerate(weights))
         for gate in parts.gates
@@ -117,7 +120,5 @@ def _with_restoring_weights(parts: Parts, weights: Weights) -> Parts:
         for expert in range(len(weights)):
             least = min((gate.density_of(expert) for gate in of_kind), default=1.0)
             shares[expert] *= chance(least) if kind is BernoulliGate else least
-    if not all(shares):
-        return parts  # a chance of none
     restored = tuple(weight / share for weight, share in zip(weights, shares, strict=True))
     return dataclasses.replace(parts, restore=None, weigh=Weigh(weigh=restored))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from evomerge.merging.draws import LEVELS, Draw, chance
+from evomerge.merging.draws import Draw, chance, level_of
 from evomerge.merging.order import largest, threshold_over
 from evomerge.merging.site import Site
 from evomerge.merging.stages.signatures import Gate, Kind
@@ -81,7 +81,7 @@ def drop(delta: torch.Tensor, density: float, draw: Draw, start: int = 0) -> tor
     """The task vector, or a piece of it that begins at `start`, with zeros for what the draws dropped."""
     if density >= 1:
         return delta
-    drawn = draw.numbers(start, start + delta.numel()) < round(density * LEVELS)
+    drawn = draw.numbers(start, start + delta.numel()) < level_of(density)
     return delta * torch.from_numpy(drawn.view(np.uint8)).to(delta.device, torch.float32).view(delta.shape)
 
 

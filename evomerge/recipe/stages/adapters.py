@@ -18,6 +18,7 @@ class Lego(StageValue):
 
     on_factors: ClassVar[bool] = True
     is_stochastic: ClassVar[bool] = True
+    ignores_factor: ClassVar[bool] = True
 
     reduce: Literal["lego"]
     rank: int = pydantic.Field(ge=1)

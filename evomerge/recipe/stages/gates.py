@@ -70,7 +70,7 @@ class BernoulliGate(DensityGate):
     """Keeps each entry with probability `density`, as DARE (arXiv:2311.03099) does.
 
     The draw of an entry depends on the blend's seed, the expert and the tensor alone; masks are nested in density.
-    Probabilities are multiples of 2⁻¹⁶.
+    Probabilities are multiples of 2⁻¹⁶, and at least that.
     """
 
     is_entrywise: ClassVar[bool] = True
