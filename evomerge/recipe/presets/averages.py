@@ -37,7 +37,7 @@ class TaskArithmeticPreset(PresetValue):
 
 
 class PassthroughPreset(PresetValue):
-    """The first model as it is, or all of its weights times `scale`."""
+    """The first model as it is, or all of its weights times `scale` (passthrough of mergekit)."""
 
     use: Literal["passthrough"]
     scale: float = 1.0
@@ -47,24 +47,33 @@ class PassthroughPreset(PresetValue):
         return Origin(origin="zero"), Weigh(weigh=(self.scale, *(0.0,) * (num_experts - 1))), Linear(reduce="sum")
 
 
-class CheckpointAverage(PresetValue):
-    """Average of the checkpoints of one run, all alike (`sma`) or each in proportion to its place (`wma`), PMA.
+class SimpleAverage(PresetValue):
+    """Average of the checkpoints of one run, all alike (SMA of PMA, arXiv:2505.12082, equation 1)."""
 
-    Pre-trained Model Averaging (arXiv:2505.12082, equations 1 and 3); experts are named from the oldest on.
-    """
-
-    use: Literal["sma", "wma"]
+    use: Literal["sma"]
 
     def pipe(self, num_experts: int) -> tuple[StageValue, ...]:
         """The stages that the method consists of."""
-        weights = tuple(float(place + 1) if self.use == "wma" else 1.0 for place in range(num_experts))
-        return _mean(weights)
+        return _mean((1.0,) * num_experts)
+
+
+class WeightedAverage(PresetValue):
+    """Average of the checkpoints of one run, later ones louder: 1, 2, 3 … (WMA of PMA, arXiv:2505.12082, equation 3).
+
+    Experts are named from the oldest on.
+    """
+
+    use: Literal["wma"]
+
+    def pipe(self, num_experts: int) -> tuple[StageValue, ...]:
+        """The stages that the method consists of."""
+        return _mean(tuple(float(place) for place in range(1, num_experts + 1)))
 
 
 class MovingAverage(PresetValue):
-    """Exponential moving average of the checkpoints of one run, PMA (arXiv:2505.12082, equation 2).
+    """Exponential moving average of the checkpoints of one run (EMA of PMA, arXiv:2505.12082, equation 2).
 
-    From the oldest on, M becomes (1 − alpha) M + alpha W.
+    Experts are named from the oldest on; M becomes (1 − alpha) M + alpha W.
     """
 
     use: Literal["ema"]
@@ -103,7 +112,8 @@ PRESETS = (
     LinearPreset,
     TaskArithmeticPreset,
     PassthroughPreset,
-    CheckpointAverage,
+    SimpleAverage,
+    WeightedAverage,
     MovingAverage,
     MetricAverage,
 )

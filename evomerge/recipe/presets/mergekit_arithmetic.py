@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 from evomerge.recipe.numbers import Densities, Shares
 from evomerge.recipe.presets.base import PresetValue, Weights
@@ -25,10 +25,13 @@ class _Arithmetic(PresetValue):
     """Sparsify, perhaps rescale to the old L1 norm, perhaps elect signs, add up or average.
 
     Attributes:
+        elects: Whether signs are elected, by weighted sums.
         weights: Required by mergekit; 1 for each expert where absent.
         normalize: Whether entries are divided by the weights that speak there.
         scale: mergekit's `lambda`.
     """
+
+    elects: ClassVar[bool] = False
 
     weights: Weights = None
     normalize: bool = False
@@ -42,6 +45,7 @@ class _Arithmetic(PresetValue):
         """The stages that the method consists of."""
         return (
             *self.sparsified(),
+            *((SignVote(vote="sign"),) if self.elects else ()),
             Weigh(weigh=self.weights or (1.0,) * num_experts),
             Linear(reduce="mean" if self.normalize else "sum"),
             Scale(post="scale", by=self.scale),
@@ -61,6 +65,8 @@ class MergekitTaskArithmetic(_Arithmetic):
 class MergekitTies(_Arithmetic):
     """Trim per tensor, elect signs by weighted sums, average: TIES as mergekit computes it (arXiv:2306.01708)."""
 
+    elects: ClassVar[bool] = True
+
     use: Literal["ties@mergekit"]
     density: Densities = 1.0
     rescale: bool = False
@@ -68,58 +74,63 @@ class MergekitTies(_Arithmetic):
 
     def sparsified(self) -> tuple[StageValue, ...]:
         """The largest entries, exactly so many of every tensor."""
-        return TopGate(gate="top", density=self.density, ties="first"), _restore(self.rescale), SignVote(vote="sign")
+        return TopGate(gate="top", density=self.density, ties="first"), _restore(self.rescale)
 
 
-class MergekitDare(_Arithmetic):
-    """Random drop, L1 norm restored, sum (`_ties`: of those that agree): DARE as mergekit does it (arXiv:2311.03099).
-
-    The masks are evomerge's own; mergekit's come from one stream of random numbers for the whole model.
-    """
-
-    use: Literal["dare_linear@mergekit", "dare_ties@mergekit"]
+class _Dare(_Arithmetic):
     density: Densities = 1.0
     rescale: bool = True
 
     def sparsified(self) -> tuple[StageValue, ...]:
         """A random choice of entries."""
-        gate = BernoulliGate(gate="bernoulli", density=self.density)
-        return gate, _restore(self.rescale), *_vote("ties" in self.use)
+        return BernoulliGate(gate="bernoulli", density=self.density), _restore(self.rescale)
 
 
-class MergekitBreadcrumbs(_Arithmetic):
-    """Largest and smallest entries dropped, sum (`_ties`: of those that agree), as in mergekit (arXiv:2312.06795)."""
+class MergekitDareLinear(_Dare):
+    """Random drop, L1 norm restored, sum: DARE as mergekit computes it (arXiv:2311.03099).
 
-    use: Literal["breadcrumbs@mergekit", "breadcrumbs_ties@mergekit"]
+    The masks are evomerge's own; mergekit's come from one stream of random numbers for the whole model.
+    """
+
+    use: Literal["dare_linear@mergekit"]
+
+
+class MergekitDareTies(_Dare):
+    """Random drop, L1 norm restored, signs elected, sum of those that agree: DARE-TIES as mergekit computes it.
+
+    The masks are evomerge's own; mergekit's come from one stream of random numbers for the whole model.
+    """
+
+    elects: ClassVar[bool] = True
+
+    use: Literal["dare_ties@mergekit"]
+
+
+class _Breadcrumbs(_Arithmetic):
     density: Densities = 1.0
     gamma: Shares = 0.01
     rescale: bool = False
 
     def sparsified(self) -> tuple[StageValue, ...]:
         """A band of magnitudes of every tensor."""
-        gate = BandGate(gate="band", density=self.density, gamma=self.gamma)
-        return gate, _restore(self.rescale), *_vote("ties" in self.use)
+        return BandGate(gate="band", density=self.density, gamma=self.gamma), _restore(self.rescale)
 
 
-class MergekitDella(_Arithmetic):
-    """Large entries kept rather than small ones, L1 norm restored, signs elected, mean: DELLA as in mergekit."""
+class MergekitBreadcrumbs(_Breadcrumbs):
+    """Largest and smallest entries dropped, sum: Model Breadcrumbs as mergekit computes it (arXiv:2312.06795)."""
 
-    use: Literal["della@mergekit"]
-    density: Densities = 1.0
-    epsilon: Shares = 0.15
-    rescale: bool = True
-    normalize: bool = True
-
-    def sparsified(self) -> tuple[StageValue, ...]:
-        """A random choice that favours large entries of every row."""
-        gate = RankBernoulliGate(gate="rank_bernoulli", density=self.density, epsilon=self.epsilon)
-        return gate, _restore(self.rescale), SignVote(vote="sign")
+    use: Literal["breadcrumbs@mergekit"]
 
 
-class MergekitDellaLinear(_Arithmetic):
-    """Large entries kept rather than small ones, L1 norm restored, sum: DELLA without its vote, as in mergekit."""
+class MergekitBreadcrumbsTies(_Breadcrumbs):
+    """Largest and smallest entries dropped, signs elected, sum of those that agree, as mergekit computes it."""
 
-    use: Literal["della_linear@mergekit"]
+    elects: ClassVar[bool] = True
+
+    use: Literal["breadcrumbs_ties@mergekit"]
+
+
+class _Della(_Arithmetic):
     density: Densities = 1.0
     epsilon: Shares = 0.15
     rescale: bool = True
@@ -130,19 +141,32 @@ class MergekitDellaLinear(_Arithmetic):
         return gate, _restore(self.rescale)
 
 
+class MergekitDella(_Della):
+    """Large entries kept rather than small ones, L1 norm restored, signs elected, mean: DELLA as in mergekit."""
+
+    elects: ClassVar[bool] = True
+
+    use: Literal["della@mergekit"]
+    normalize: bool = True
+
+
+class MergekitDellaLinear(_Della):
+    """Large entries kept rather than small ones, L1 norm restored, sum: DELLA without its vote, as in mergekit."""
+
+    use: Literal["della_linear@mergekit"]
+
+
 def _restore(rescale: bool) -> Restore:
     return Restore(restore="l1" if rescale else "none")
-
-
-def _vote(elects: bool) -> tuple[StageValue, ...]:
-    return (SignVote(vote="sign"),) if elects else ()
 
 
 PRESETS = (
     MergekitTaskArithmetic,
     MergekitTies,
-    MergekitDare,
+    MergekitDareLinear,
+    MergekitDareTies,
     MergekitBreadcrumbs,
+    MergekitBreadcrumbsTies,
     MergekitDella,
     MergekitDellaLinear,
 )
