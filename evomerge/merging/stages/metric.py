@@ -11,6 +11,7 @@ from evomerge.errors import CandidateFailed
 from evomerge.merging.site import Site
 from evomerge.merging.stages.reducers import divide_by_share, said, weighted_sum
 from evomerge.merging.stages.signatures import Deltas, Factor, Kind, Masks, Reducer
+from evomerge.merging.stages.votes import tally
 from evomerge.recipe.calibration import StatisticKind
 from evomerge.recipe.stages import cancel
 from evomerge.recipe.stages.calibrated import Metric
@@ -52,14 +53,14 @@ def metric(reduce: Metric, deltas: Deltas, masks: Masks, weights: Sequence[Facto
     ]
     turned = [delta.T if site.position.transposed else delta for delta in scaled]
     matrices = [delta.to(curvatures[0].inputs_II) for delta in turned]
-    goal_OI = _sum([curve(matrix) for curve, matrix in zip(curvatures, matrices, strict=True)])
+    goal_OI = tally([curve(matrix) for curve, matrix in zip(curvatures, matrices, strict=True)])
     if reduce.of == "gram":  # one matrix stands for all experts
-        curvatures = [_Curvature(_sum([curve.inputs_II for curve in curvatures]), None)]
+        curvatures = [_Curvature(tally([curve.inputs_II for curve in curvatures]), None)]
     if reduce.steps is None:
         solution_OI = _solve(curvatures[0].inputs_II, goal_OI)
     else:
         total = 1.0 if cancel(factors) else sum(factors)
-        start_OI = _sum([matrix * (reduce.start * c / total) for matrix, c in zip(matrices, factors, strict=True)])
+        start_OI = tally([matrix * (reduce.start * c / total) for matrix, c in zip(matrices, factors, strict=True)])
         solution_OI = _descend(curvatures, goal_OI, start_OI, reduce.steps)
     merged = solution_OI.to(deltas[0])
     return merged.T.contiguous() if site.position.transposed else merged
@@ -102,11 +103,11 @@ def _descend(
     curvatures: Sequence[_Curvature], goal_OI: torch.Tensor, start_OI: torch.Tensor, steps: int
 ) -> torch.Tensor:
     """Conjugate gradients (Hestenes and Stiefel 1952, doi:10.6028/jres.049.044) on all entries together."""
-    solution, residual = start_OI, goal_OI - _sum([curve(start_OI) for curve in curvatures])
+    solution, residual = start_OI, goal_OI - tally([curve(start_OI) for curve in curvatures])
     direction, square = residual, _dot(residual, residual)
     least = square * 1e-30  # a residual so small is rounding
     for _ in range(steps):
-        product = _sum([curve(direction) for curve in curvatures])
+        product = tally([curve(direction) for curve in curvatures])
         curvature = _dot(direction, product)
         if square <= least or curvature <= 0:
             break
@@ -115,13 +116,6 @@ def _descend(
         before, square = square, _dot(residual, residual)
         direction = residual + direction * (square / before)
     return solution
-
-
-def _sum(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    total = tensors[0].clone()
-    for tensor in tensors[1:]:
-        total += tensor
-    return total
 
 
 def _dot(first: torch.Tensor, second: torch.Tensor) -> float:

@@ -24,9 +24,8 @@ def absmax(
     reduce: Largest, deltas: Sequence[torch.Tensor], masks: Masks, weights: Sequence[Factor], site: Site
 ) -> torch.Tensor:
     """The weighed expert of largest magnitude at each entry (MagMax, arXiv:2407.06322, equation 3)."""
-    spoken = [delta * weight for delta, weight in zip(said(deltas, masks), weights, strict=True)]
-    largest = spoken[0]
-    for delta in spoken[1:]:
+    largest, *others = weighed(deltas, masks, weights)
+    for delta in others:
         largest = torch.where(delta.abs() >= largest.abs(), delta, largest)
     return largest
 
@@ -34,6 +33,11 @@ def absmax(
 def said(deltas: Sequence[torch.Tensor], masks: Masks) -> Sequence[torch.Tensor]:
     """Task vectors with zeros where their expert may not speak."""
     return [delta * mask for delta, mask in zip(deltas, masks, strict=True)] if masks else deltas
+
+
+def weighed(deltas: Sequence[torch.Tensor], masks: Masks, weights: Sequence[Factor]) -> list[torch.Tensor]:
+    """What each expert says, times how loudly."""
+    return [delta * weight for delta, weight in zip(said(deltas, masks), weights, strict=True)]
 
 
 def weighted_sum(deltas: Sequence[torch.Tensor], weights: Sequence[Factor]) -> torch.Tensor:

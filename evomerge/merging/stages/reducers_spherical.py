@@ -11,7 +11,7 @@ import torch
 
 from evomerge.merging.norms import inner_products
 from evomerge.merging.site import Site
-from evomerge.merging.stages.reducers import said, weighted_sum
+from evomerge.merging.stages.reducers import said, weighed, weighted_sum
 from evomerge.merging.stages.signatures import Factor, Kind, Masks, Reducer
 from evomerge.recipe.stages import Karcher, Sphere
 
@@ -23,7 +23,7 @@ def spherical(
     reduce: Sphere, deltas: Sequence[torch.Tensor], masks: Masks, weights: Sequence[Factor], site: Site
 ) -> torch.Tensor:
     """Interpolation along the sphere between two weighed experts."""
-    first, second = (delta * weight for delta, weight in zip(said(deltas, masks), weights, strict=True))
+    first, second = weighed(deltas, masks, weights)
     if reduce.scope == "tensor" or first.ndim < 2:
         return sphere(first, second, reduce.t, reduce.straight_from)
     return sphere_along(first, second, reduce)
@@ -76,7 +76,7 @@ def karcher(
     spoken = said(deltas, masks)
     numbers = [weight for weight in weights if not isinstance(weight, torch.Tensor)]
     if len(numbers) < len(weights):  # factors of single entries turn the directions themselves
-        spoken = [delta * weight for delta, weight in zip(spoken, weights, strict=True)]
+        spoken = weighed(deltas, masks, weights)
         numbers = [1.0] * len(spoken)
     return weighted_sum(spoken, karcher_factors(inner_products(spoken), numbers, reduce.iterations, reduce.tolerance))
 

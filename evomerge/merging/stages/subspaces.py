@@ -11,7 +11,7 @@ from evomerge.merging.site import Site
 from evomerge.merging.spectra import Spectrum, count_of, decompose, negligible, orthogonalised, spectrum
 from evomerge.merging.stages.descent import projected_descent
 from evomerge.merging.stages.gates import keep_largest
-from evomerge.merging.stages.reducers import linear, said, weighted_sum
+from evomerge.merging.stages.reducers import linear, said, weighed, weighted_sum
 from evomerge.merging.stages.signatures import Deltas, Factor, Kind, Masks, Reducer
 from evomerge.merging.stages.votes import agreeing, elected_sign
 from evomerge.recipe.stages import Linear
@@ -26,11 +26,6 @@ from evomerge.recipe.stages.subspaces import (
 )
 
 Weights = Sequence[Factor]
-
-
-def weighed(deltas: Deltas, masks: Masks, weights: Weights) -> list[torch.Tensor]:
-    """What each expert says, times how loudly."""
-    return [delta * weight for delta, weight in zip(said(deltas, masks), weights, strict=True)]
 
 
 def weighed_spectra(deltas: Deltas, masks: Masks, weights: Weights, site: Site) -> list[Spectrum]:

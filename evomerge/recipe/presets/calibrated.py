@@ -191,9 +191,9 @@ class ObimPreset(PresetValue):
 
 
 class RcpPreset(PresetValue):
-    """Adds to a reasoning model, the origin, what domains gain more by than it loses (RCP-Merging, arXiv:2508.03140).
+    """Sum of the changes that help their domain more than they harm the origin (RCP-Merging, arXiv:2508.03140).
 
-    As we reconstruct it; several domains are summed.
+    The origin is a reasoning model, the experts are domain models. As we reconstruct it.
     """
 
     use: Literal["rcp"]

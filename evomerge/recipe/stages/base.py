@@ -66,8 +66,8 @@ class StageValue(Value):
 
     @property
     def spans_model(self) -> bool:
-        """Whether what it does to one tensor depends on the other tensors of its rule."""
-        return False
+        """Whether what it does to one tensor depends on the other tensors of its rule: where its scope is the model."""
+        return getattr(self, "scope", "tensor") == "model"
 
     @property
     def expert_measures(self) -> tuple[StatisticKind, ...]:

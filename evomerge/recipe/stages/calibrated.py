@@ -33,11 +33,6 @@ class SalientGate(DensityGate):
         return (self.of,)
 
     @property
-    def spans_model(self) -> bool:
-        """Whether other tensors matter."""
-        return self.scope == "model"
-
-    @property
     def phrase(self) -> str:
         """What it does, in words."""
         return "most salient changes" + (" of the model" if self.scope == "model" else "")

@@ -56,11 +56,6 @@ class TopGate(DensityGate):
     ties: Literal["keep", "first"] = "keep"
 
     @property
-    def spans_model(self) -> bool:
-        """Whether other tensors matter."""
-        return self.scope == "model"
-
-    @property
     def phrase(self) -> str:
         """What it does, in words."""
         return "largest changes" + (" of the model" if self.scope == "model" else "")

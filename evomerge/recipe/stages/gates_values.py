@@ -22,11 +22,6 @@ class ClampGate(StageValue):
     scope: Literal["tensor", "model"] = "model"
 
     @property
-    def spans_model(self) -> bool:
-        """Whether other tensors matter."""
-        return self.scope == "model"
-
-    @property
     def phrase(self) -> str:
         """What it does, in words."""
         return "extremes clamped"

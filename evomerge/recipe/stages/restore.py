@@ -42,11 +42,6 @@ class StdRestore(StageValue):
     scope: Literal["tensor", "model"] = "model"
 
     @property
-    def spans_model(self) -> bool:
-        """Whether other tensors matter."""
-        return self.scope == "model"
-
-    @property
     def phrase(self) -> str:
         """What it does, in words."""
         return "as large as changes spread"

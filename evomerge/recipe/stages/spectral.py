@@ -139,11 +139,6 @@ class NormMatch(StageValue):
     scope: Literal["tensor", "model"] = "model"
 
     @property
-    def spans_model(self) -> bool:
-        """Whether other tensors matter."""
-        return self.scope == "model"
-
-    @property
     def phrase(self) -> str:
         """What it does, in words."""
         return "at the experts' mean norm"

@@ -24,11 +24,6 @@ class BalanceWeigher(StageValue):
     scope: Literal["tensor", "model"] = "model"
 
     @property
-    def spans_model(self) -> bool:
-        """Whether other tensors matter."""
-        return self.scope == "model"
-
-    @property
     def phrase(self) -> str:
         """What it does, in words."""
         return "by balance of size and agreement"

@@ -38,11 +38,6 @@ class NormWeigher(StageValue):
     weights: tuple[float, ...] | None = None
 
     @property
-    def spans_model(self) -> bool:
-        """Whether other tensors matter."""
-        return self.scope == "model"
-
-    @property
     def phrase(self) -> str:
         """What it does, in words."""
         return "by norm"
@@ -65,11 +60,6 @@ class OverlapWeigher(StageValue):
     limit: NotNegative = 0.2
     scope: Literal["tensor", "model"] = "tensor"
     weights: tuple[float, ...] | None = None
-
-    @property
-    def spans_model(self) -> bool:
-        """Whether other tensors matter."""
-        return self.scope == "model"
 
     @property
     def phrase(self) -> str:
