@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from evomerge.documents import tree_of
@@ -62,14 +63,13 @@ def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) 
     parts = without_redundancy(dataclasses.replace(parts, reduce=_rounded(parts.reduce)))
     gates = tuple(_joined(parts.gates))
     is_idle = num_experts == 1 and isinstance(parts.vote, VoteValue) and parts.vote.is_idle_alone
-    scale, posts = _leading_scale(parts.posts)
     parts = dataclasses.replace(
         parts,
         gates=gates,
         restore=parts.restore if gates else None,
         vote=None if is_idle else parts.vote,
         reduce=Linear(reduce="sum") if num_experts == 1 and parts.reduce.is_sum_alone else parts.reduce,
-        posts=(*([Scale(post="scale", by=scale)] if scale != 1.0 else []), *posts),
+        posts=tuple(_gathered(parts.posts)),
     )
     if isinstance(parts.weigh, Weigh) and parts.reduce.takes_factor:
         parts = _fold_scale(parts, parts.weigh.weigh, parts.reduce)
@@ -82,15 +82,18 @@ def _simplified(pipe: Sequence[StageValue], num_experts: int, has_origin: bool) 
     return tuple(_rounded(stage) for stage in stages if not (silent and isinstance(stage, Weigh)))
 
 
-def _leading_scale(posts: Sequence[StageValue]) -> tuple[float, list[StageValue]]:
-    """Scales commute to the front, over all posts that scale along."""
-    scale, others = 1.0, list[StageValue]()
-    for post in posts:
-        if isinstance(post, Scale) and all(other.is_homogeneous for other in others):
-            scale *= post.by
-        else:
-            others.append(post)
-    return scale, others
+def _gathered(posts: Iterable[StageValue]) -> Iterator[StageValue]:
+    """Scales commute with all posts that scale along: one scale in front of each stretch of those."""
+    for _, stretch in itertools.groupby(posts, key=lambda post: post.is_homogeneous):
+        scales, others = list[float](), list[StageValue]()
+        for post in stretch:
+            if isinstance(post, Scale):
+                scales.append(post.by)
+            else:
+                others.append(post)
+        if (scale := math.prod(scales)) != 1.0:
+            yield Scale(post="scale", by=scale)
+        yield from others
 
 
 def _fold_scale(parts: Parts, weights: tuple[float, ...], reduce: StageValue) -> Parts:

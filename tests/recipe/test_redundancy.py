@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from evomerge.documents import parse
+from evomerge.errors import ConfigError
+from evomerge.recipe import Recipe
 from evomerge.recipe.canonical import canonical_pipe
 from evomerge.recipe.stages import parse_stage
 from evomerge.testing.stages import merged
@@ -39,3 +42,20 @@ def test_a_factor_stands_in_the_weights_and_its_sign_outside() -> None:
     one = form(vote, {"weigh": [1, 0.5]}, {"post": "scale", "by": -2})
     assert one == form(vote, {"weigh": [2, 1]}, {"post": "scale", "by": -1})
     assert one != form(vote, {"weigh": [2, 1]})
+
+
+def test_scales_in_a_row_are_one_wherever_they_stand() -> None:
+    ramp = {"post": "ramp", "alpha": 0.5, "beta": 0.5}
+    level = {"post": "norm_ramp", "beta": 0.5}
+    one = form(level, {"post": "scale", "by": 2}, ramp, {"post": "scale", "by": 3})
+    assert one == form(level, {"post": "scale", "by": 6}, ramp) != form({"post": "scale", "by": 6}, level, ramp)
+
+
+def test_ties_over_a_model_are_all_kept() -> None:
+    tree: dict[str, Any] = {
+        "models": {"a": {"path": "a"}, "b": {"path": "b"}},
+        "blends": {"mix": {"origin": "a", "experts": ["b"]}},
+    }
+    tree["blends"]["mix"] |= {"pipe": [{"gate": "top", "density": 0.5, "scope": "model", "ties": "first"}]}
+    with pytest.raises(ConfigError, match=r"ties: first.* counts in one tensor"):
+        parse(Recipe, tree, "recipe.yaml")

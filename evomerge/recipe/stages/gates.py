@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from evomerge.recipe.numbers import Densities, of_expert
@@ -47,7 +48,8 @@ class TopGate(DensityGate):
     """Keeps the `int(density · numel)` entries of largest magnitude, at least one, per tensor or over the whole model.
 
     `scope: model` takes all tensors of the rule together, as TIES (arXiv:2306.01708) trims; mergekit trims per tensor.
-    `ties: keep` keeps all entries that equal the smallest kept one, `first` those that come first, so many as asked.
+    `ties: keep` keeps all entries that equal the smallest kept one, `first` those that come first in their tensor, so
+    many as asked.
     """
 
     gate: Literal["top"]
@@ -59,6 +61,12 @@ class TopGate(DensityGate):
     def phrase(self) -> str:
         """What it does, in words."""
         return "largest changes" + (" of the model" if self.scope == "model" else "")
+
+    def misfit(self, experts: Sequence[str]) -> str | None:
+        """Tensors of a model have no order in which ties could be first."""
+        if self.scope == "tensor" or self.ties == "keep":
+            return None
+        return '"ties: first" counts in one tensor, "scope: model" in all of them. Leave one of them out.'
 
 
 class BernoulliGate(DensityGate):
