@@ -30,14 +30,18 @@ class Draw:
     expert: str
     tensor: str
 
+    @property
+    def address(self) -> str:
+        """What the draws depend on, in one line."""
+        return f"{self.seed}|{self.expert}|{self.tensor}"
+
     def numbers(self, start: int, stop: int) -> npt.NDArray[np.uint16]:
         """The draws of entries `start` to `stop` of the flattened tensor, uniform below `LEVELS`.
 
         The same number decides an entry at every density, so that masks are nested and density is a smooth gene.
         A counter-based generator (Philox, doi:10.1145/2063384.2063405) makes the order of pieces irrelevant.
         """
-        address = f"{self.seed}|{self.expert}|{self.tensor}".encode()
-        key = int.from_bytes(hashlib.sha256(address).digest()[:16], "little")
+        key = int.from_bytes(hashlib.sha256(self.address.encode()).digest()[:16], "little")
         first = start // _PER_BLOCK
         num_words = 4 * (-(-stop // _PER_BLOCK) - first)
         words = np.random.Philox(key=key, counter=first).random_raw(num_words)

@@ -110,7 +110,7 @@ def merge_fused(loop: Loop, parts: Parts, sources: Sources, site: Site, facts: F
 
 def _drawn(draw: Draw, density: float, start: int, stop: int, facts: Facts) -> torch.Tensor:
     """Ones at entries of a piece that the draws keep, zeros elsewhere, as bytes."""
-    numbers = facts.keep((draw, start, stop), lambda: draw.numbers(start, stop))
+    numbers = facts.keep((draw.address, start, stop), lambda: draw.numbers(start, stop))
     return torch.from_numpy((numbers < level_of(density)).view(np.uint8))
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from evomerge.merging.chunks import Sources, prepared
+from evomerge.merging.draws import Draw
 from evomerge.merging.facts import Facts
 from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.pipe import run_pipe, task_vectors
@@ -68,3 +69,18 @@ def test_the_bits_are_those_of_the_stages(pipe: list[dict[str, Any]], dtype: tor
 )
 def test_other_pipes_have_no_loop(pipe: list[dict[str, Any]]) -> None:
     assert Loop.of(Parts.of(tuple(map(parse_stage, pipe)), 2), lone_site([], [])) is None
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_draws_are_remembered_without_what_pieces_left_over() -> None:
+    """Draws that are computed once for two passes hold on to what the second has not asked for."""
+    experts = [torch.randn(70_001), torch.randn(70_001), torch.randn(70_001)]
+    parts, facts, draws = parts_of(PIPES[5]), Facts(), draws_for(experts)
+    sources = Sources(experts, torch.zeros(70_001), ["a", "b", "c"])
+    known, site = prepared(parts, sources, lone_site(draws, []), facts)
+    loop = Loop.of(known, site)
+    assert loop is not None
+    merge_fused(loop, known, sources, site, facts, torch.empty(70_001))
+    assert facts._known
+    assert not any(isinstance(part, Draw) for key in facts._known for part in key)
