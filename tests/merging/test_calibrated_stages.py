@@ -81,8 +81,8 @@ def test_pieces_are_merged_like_wholes(rng: random.Random, num_experts: int) -> 
         found[start : start + piece.numel()] = piece
 
     sources = Sources([expert.flatten() for expert in experts], origin.flatten(), [None] * num_experts, piece_size=16)
-    known, site = prepared(parts, sources, site, Facts())
-    merge_into(known, sources, site, write)
+    known, there = prepared(parts, sources, site, Facts())
+    merge_into(known, sources, there, write)
     assert torch.equal(found.view(6, 7), run_pipe(parts, experts, origin, site))
 
 
