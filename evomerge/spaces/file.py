@@ -17,7 +17,6 @@ from evomerge.recipe.where import Role
 from evomerge.spaces.genes import ChoiceGene, Gene, Scalar
 from evomerge.spaces.holes import check_holes, fill, genes_in, open_holes
 
-
 RESERVED_NAMES = ("uniform", "favourite")
 """Reports call the plain average of the experts and the optimiser's belief so."""
 
