@@ -57,6 +57,15 @@ _WANTED = {
 """What pydantic's commonest complaints mean in a person's file, which knows no tuples and no floats."""
 
 
+_BOUNDS = {
+    "greater_than_equal": "is below {ge:g}. Give {ge:g} or more.",
+    "greater_than": "is not above {gt:g}. Give more than {gt:g}.",
+    "less_than_equal": "is above {le:g}. Give {le:g} or less.",
+    "less_than": "is not below {lt:g}. Give less than {lt:g}.",
+}
+"""What to do about a number out of range, by pydantic's name for it."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML's plain data, with numbers such as 1e-3 read as Hydra reads them; YAML 1.1 takes them for text."""
 
@@ -193,6 +202,8 @@ def _problem(details: ErrorDetails, where: str) -> Problem:
         message = f'"{details["input"]}" is not allowed. {suggestion(str(details["input"]), allowed)}'
     elif details["type"] == "too_short":
         message = f"{details['ctx']['actual_length']} entries are too few. Give {details['ctx']['min_length']} or more."
+    elif details["type"] in _BOUNDS:
+        message = f"{shown(details['input'])} {_BOUNDS[details['type']].format_map(details['ctx'])}"
     elif details["type"] in _WANTED:
         message = f"{shown(details['input'])} is not {_WANTED[details['type']]}."
     else:
