@@ -1,5 +1,6 @@
 """The small commands."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,21 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: evomerge {command}" in capsys.readouterr().out
 
 
+def test_search_explains_itself_before_anything_is_named(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for more in ([], ["search_space=tiny"]):
+        with contextlib.suppress(SystemExit):
+            main(["search", "--help", *more])
+        out = capsys.readouterr().out
+        assert "usage: evomerge search search_space=NAME fitness=NAME" in out
+        assert "candidates: 200" in out
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -u -m evomerge.cli search --help | true; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
 def test_help_is_instant() -> None:
     """The overview must not import torch."""
     script = "import sys; from evomerge.cli import main; main([]); sys.exit('torch' in sys.modules)"
@@ -41,6 +57,7 @@ def test_ls_shows_theirs_and_ours(desk: Path, capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert "A tiny space for tests." in out
     assert "zoo_ties" in out
+    assert "@package" not in out  # which is for Hydra
     assert all(name in out for name in ("nsga2", "cma_lr", "task_arithmetic", "slerp"))
 
 
