@@ -70,9 +70,14 @@ class _Loader(yaml.SafeLoader):
     """YAML's plain data, with numbers such as 1e-3 read as Hydra reads them; YAML 1.1 takes them for text."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that `_Loader` would read as a number."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+    )
 
 
 def read_yaml(path: Path) -> Tree:
@@ -95,6 +100,16 @@ def read_yaml(path: Path) -> Tree:
         raise ConfigError.at(str(path), f"cannot be read: {error}.") from None
     except yaml.YAMLError as error:
         raise ConfigError.at(str(path), f"is not YAML: {' '.join(str(error).split())}.") from None
+
+
+def dump_yaml(tree: Tree, **layout: Any) -> str:
+    """Plain data as YAML that `read_yaml` reads back to the same.
+
+    Args:
+        tree: Plain data.
+        layout: Further options of PyYAML's, such as `default_flow_style`.
+    """
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True, **layout))
 
 
 def parse(kind: type[V], tree: Tree, where: str) -> V:

@@ -5,11 +5,22 @@ from typing import Annotated, Literal
 
 import pydantic
 import pytest
-import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evomerge.documents import Tree, Value, fault, faults_at, key, parse, read_yaml, shown, suggestion, tree_of
+from evomerge.documents import (
+    Tree,
+    Value,
+    dump_yaml,
+    fault,
+    faults_at,
+    key,
+    parse,
+    read_yaml,
+    shown,
+    suggestion,
+    tree_of,
+)
 from evomerge.errors import ConfigError
 
 
@@ -188,9 +199,10 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+@example(tree={"0E0": "1e5"})
 @given(tree=TREES)
 def test_yaml_is_read_as_plain_data(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = written(tmp_path_factory.getbasetemp(), yaml.safe_dump(tree))
+    path = written(tmp_path_factory.getbasetemp(), dump_yaml(tree))
     assert read_yaml(path) == tree
 
 
