@@ -94,3 +94,16 @@ def test_doctor_finds_this_installation_well(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "torch" in out
     assert "search_spaces" in out
+
+
+def test_show_says_what_an_operator_must_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(name: str) -> str:
+        assert main(["show", "operator", name]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "rules: [{use: ties}]" in said("ties")
+    assert "calibrate" not in said("ties")
+    assert "It reads gram of every expert, on data that the recipe names under calibration." in said("regmean")
+    assert "evomerge calibrate statistics RECIPE" in said("regmean")
+    assert "It reads act_mean of the origin" in said("aim")
+    assert "calibrate" not in said("regmean++").split("calibration.")[1]  # which measures anew for each recipe
