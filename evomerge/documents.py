@@ -57,13 +57,27 @@ _WANTED = {
 """What pydantic's commonest complaints mean in a person's file, which knows no tuples and no floats."""
 
 
+_BOUNDS = {
+    "greater_than_equal": "is below {ge:g}. Give {ge:g} or more.",
+    "greater_than": "is not above {gt:g}. Give more than {gt:g}.",
+    "less_than_equal": "is above {le:g}. Give {le:g} or less.",
+    "less_than": "is not below {lt:g}. Give less than {lt:g}.",
+}
+"""What to do about a number out of range, by pydantic's name for it."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML's plain data, with numbers such as 1e-3 read as Hydra reads them; YAML 1.1 takes them for text."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that `_Loader` would read as a number."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+    )
 
 
 def read_yaml(path: Path) -> Tree:
@@ -86,6 +100,16 @@ def read_yaml(path: Path) -> Tree:
         raise ConfigError.at(str(path), f"cannot be read: {error}.") from None
     except yaml.YAMLError as error:
         raise ConfigError.at(str(path), f"is not YAML: {' '.join(str(error).split())}.") from None
+
+
+def dump_yaml(tree: Tree, **layout: Any) -> str:
+    """Plain data as YAML that `read_yaml` reads back to the same.
+
+    Args:
+        tree: Plain data.
+        layout: Further options of PyYAML's, such as `default_flow_style`.
+    """
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True, **layout))
 
 
 def parse(kind: type[V], tree: Tree, where: str) -> V:
@@ -193,6 +217,8 @@ def _problem(details: ErrorDetails, where: str) -> Problem:
         message = f'"{details["input"]}" is not allowed. {suggestion(str(details["input"]), allowed)}'
     elif details["type"] == "too_short":
         message = f"{details['ctx']['actual_length']} entries are too few. Give {details['ctx']['min_length']} or more."
+    elif details["type"] in _BOUNDS:
+        message = f"{shown(details['input'])} {_BOUNDS[details['type']].format_map(details['ctx'])}"
     elif details["type"] in _WANTED:
         message = f"{shown(details['input'])} is not {_WANTED[details['type']]}."
     else:

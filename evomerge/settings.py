@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
-import yaml
 
-from evomerge.documents import Tree, Value, fault, parse, read_yaml, suggestion, tree_of
+from evomerge.documents import Tree, Value, dump_yaml, fault, parse, read_yaml, suggestion, tree_of
 
 FILE_NAME = "run.yaml"
 
@@ -117,5 +116,5 @@ def load_settings(run_dir: Path) -> Settings:
 
 def save_settings(settings: Settings, run_dir: Path) -> None:
     """Keep settings in a run's folder."""
-    text = yaml.safe_dump(tree_of(settings), sort_keys=False, width=120, allow_unicode=True)
+    text = dump_yaml(tree_of(settings))
     (run_dir / FILE_NAME).write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from evomerge import seeds
-from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
+from evomerge.checkpoints import check_mergeable, digest_of
 from evomerge.documents import Tree, parse
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
@@ -90,7 +90,7 @@ def assemble(settings: Settings) -> Study:
     """
     where = settings.file("search_space")
     document = parse_space(settings.search_space, where)
-    checkpoints = _open_models(document, where)
+    checkpoints = Library().open_all(document.models, where)
     check_mergeable(checkpoints, where)
     models = {
         name: document.models[name].model_copy(update={"digest": digest_of(checkpoint)})
@@ -164,21 +164,6 @@ def _rooted(entry: Tree, key: str, folder: Path) -> Tree:
 
 def _absolute(path: Tree, folder: Path) -> Tree:
     return str((folder / path).resolve()) if isinstance(path, str) and (folder / path).exists() else path
-
-
-def _open_models(document: SpaceFile, where: str) -> dict[str, Checkpoint]:
-    library = Library()
-    opened: dict[str, Checkpoint] = {}
-    problems: list[Problem] = []
-    for name, model in sorted(document.models.items(), key=lambda item: item[1].adapts is not None):
-        if model.adapts is not None and model.adapts not in opened:
-            continue  # of its base there is a problem already
-        try:
-            opened[name] = library.open(model, document.models, f"{where}: models.{name}")
-        except ConfigError as error:
-            problems += error.problems
-    ConfigError.raise_if_any(problems)
-    return opened
 
 
 def _calibration(document: SpaceFile, where: str) -> dict[str, Calibration] | None:

@@ -5,11 +5,22 @@ from typing import Annotated, Literal
 
 import pydantic
 import pytest
-import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evomerge.documents import Tree, Value, fault, faults_at, key, parse, read_yaml, shown, suggestion, tree_of
+from evomerge.documents import (
+    Tree,
+    Value,
+    dump_yaml,
+    fault,
+    faults_at,
+    key,
+    parse,
+    read_yaml,
+    shown,
+    suggestion,
+    tree_of,
+)
 from evomerge.errors import ConfigError
 
 
@@ -83,15 +94,32 @@ def test_what_is_no_mapping_is_refused_as_a_whole() -> None:
     assert problems(None) == ["whole.yaml: null is not a mapping."]
 
 
-def test_pydantics_own_words_serve_where_we_have_none() -> None:
+def test_numbers_out_of_range() -> None:
     class Bounded(Value):
         count: int = pydantic.Field(ge=1)
+        share: float = pydantic.Field(gt=0, le=1)
+        most: float = pydantic.Field(gt=0, lt=0.5)
+
+    with pytest.raises(ConfigError) as caught:
+        parse(Bounded, {"count": 0, "share": 1.5, "most": 0.5}, "b.yaml")
+    assert [str(problem) for problem in caught.value.problems] == [
+        "b.yaml: count: 0 is below 1. Give 1 or more.",
+        "b.yaml: share: 1.5 is above 1. Give 1 or less.",
+        "b.yaml: most: 0.5 is not below 0.5. Give less than 0.5.",
+    ]
+    with pytest.raises(ConfigError, match=r"share: 0 is not above 0\. Give more than 0\."):
+        parse(Bounded, {"count": 1, "share": 0, "most": 0.1}, "b.yaml")
+
+
+def test_pydantics_own_words_serve_where_we_have_none() -> None:
+    class Bounded(Value):
+        name: str = pydantic.Field(pattern="^a")
         odd: Annotated[int, pydantic.AfterValidator(_refuse)] = 1
 
     with pytest.raises(ConfigError) as caught:
-        parse(Bounded, {"count": 0, "odd": 2}, "b.yaml")
+        parse(Bounded, {"name": "b", "odd": 2}, "b.yaml")
     assert [str(problem) for problem in caught.value.problems] == [
-        "b.yaml: count: 0: Input should be greater than or equal to 1.",
+        "b.yaml: name: b: String should match pattern '^a'.",
         "b.yaml: odd: 2: even.",
     ]
 
@@ -171,9 +199,10 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
+@example(tree={"0E0": "1e5"})
 @given(tree=TREES)
 def test_yaml_is_read_as_plain_data(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = written(tmp_path_factory.getbasetemp(), yaml.safe_dump(tree))
+    path = written(tmp_path_factory.getbasetemp(), dump_yaml(tree))
     assert read_yaml(path) == tree
 
 

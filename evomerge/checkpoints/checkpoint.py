@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from evomerge.checkpoints.files import files_of, open_file
+from evomerge.checkpoints.lora_config import CONFIG_FILE
 from evomerge.checkpoints.roles import Position, positions_of
 from evomerge.checkpoints.ties import ties_of
 from evomerge.checkpoints.vocabulary import Vocabulary, vocabulary_of
@@ -120,8 +121,15 @@ class Checkpoint:
         if not self.folder.is_dir():
             what = f"there is no model folder {self.folder}. Check the path, or download the model there."
             raise ConfigError.at(self._where, what)
+        if (self.folder / CONFIG_FILE).is_file() and not (self.folder / "config.json").is_file():
+            what = f"{self.folder} is an adapter and no whole model. Name the model that it was trained on too"
+            raise ConfigError.at(self._where, f"{what}: {{path: {self.folder}, adapts: NAME}}.")
         try:
             config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError.at(
+                self._where, f"{self.folder} holds no config.json. Name the folder of a model."
+            ) from None
         except (OSError, ValueError) as error:
             raise ConfigError.at(self._where, f"{self.folder}/config.json cannot be read: {error}.") from None
         if not isinstance(config, dict):

@@ -103,6 +103,9 @@ def read_lora_config(folder: Path, where: str) -> LoraConfig:
     file = folder / CONFIG_FILE
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        what = f'{folder} holds no {CONFIG_FILE}. Name an adapter\'s folder, or drop "adapts" if it is a whole model.'
+        raise ConfigError.at(where, what) from None
     except (OSError, ValueError) as error:
         raise ConfigError.at(where, f"{file} cannot be read: {error}.") from None
     if not isinstance(tree, dict):

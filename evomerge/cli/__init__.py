@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Words after `evomerge`; None takes those of the process.
 
     Returns:
-        Exit status: 0, 1 for a failure of ours or the machine's, 2 for something the user can mend, 130 for Ctrl-C.
+        Exit status: 0, 1 for a failure of ours or the machine's, 2 for something the user can mend, 130 for Ctrl-C,
+        141 where nobody reads the output any more.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help") or words[0] not in COMMANDS:
@@ -56,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # of `evomerge … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at the end
+        return 141
     return status
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import Progress as Bars
+from transformers.utils.logging import disable_progress_bar
 
 from evomerge.checkpoints import Checkpoint
 from evomerge.cli import COMMANDS
+from evomerge.cli.bars import progress_bar
 from evomerge.config.files import read_resolved
 from evomerge.documents import parse
 from evomerge.errors import ConfigError
-from evomerge.merging.statistics.measure import Progress, calibrate
+from evomerge.merging.statistics.measure import calibrate
 from evomerge.recipe import Recipe
 from evomerge.recipe.calibration import STATISTICS, Calibration, StatisticKind
 from evomerge.recipe.measures import measured_models
@@ -30,8 +29,9 @@ def run(argv: Sequence[str]) -> int:
     given = _arguments(argv)
     jobs = [job for model in given.models for job in _jobs(model, given)]
     torch.set_num_threads(given.threads)
+    disable_progress_bar()  # of transformers
     for folder, calibration, kinds in jobs:
-        with _progress(folder) as progress:
+        with progress_bar(str(folder)) as progress:
             measured = calibrate(Checkpoint(folder), calibration, kinds, progress, given.device)
         known = [kind for kind in kinds if kind not in measured]
         parts = [f"measured {', '.join(measured)}"] if measured else []
@@ -98,12 +98,3 @@ def _kinds(text: str) -> list[StatisticKind]:
         what = f'"{unknown[0]}" is no statistic. Allowed: {", ".join(STATISTICS)}.'
         raise ConfigError.at("calibrate: --kinds", what)
     return [kind for kind in STATISTICS if kind in named]
-
-
-@contextmanager
-def _progress(folder: Path) -> Iterator[Progress]:
-    """A bar on a terminal; nothing elsewhere."""
-    console = Console(stderr=True)
-    with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
-        row = bars.add_task(str(folder), total=None)
-        yield lambda what, done, total: bars.update(row, description=f"{folder} {what}", completed=done, total=total)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from evomerge.cli import parser
+from evomerge.cli.bars import progress_bar
 from evomerge.cli.sources import check_models
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
@@ -35,7 +37,8 @@ def run(argv: Sequence[str]) -> int:
     if given.adapter:
         export_adapter(recipe, library, given.destination, provenance, given.rank)
     else:
-        export_model(recipe, library, given.destination, provenance)
+        with progress_bar(str(given.destination)) as advance:
+            export_model(recipe, library, given.destination, provenance, partial(advance, ""))
     print(f"Wrote {given.destination}, recipe {recipe.digest[:12]}. {provenance.origin}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from evomerge.runs import Finished, RunLog, Told
 from evomerge.runs.log import FILE_NAME
 
 Row = tuple[str, str]
+_HYDRAS = re.compile(r"#\s*@")
+"""A remark that is meant for Hydra, such as `# @package _global_`."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -34,8 +37,9 @@ def run(argv: Sequence[str]) -> int:
 def _room(room: shipped.Room) -> Callable[[], Iterator[Row]]:
     def rows() -> Iterator[Row]:
         for name, path in shipped.names(room).items():
-            first = path.read_text(encoding="utf-8").splitlines()[:1]
-            yield name, first[0].lstrip("# ") if first and first[0].startswith("#") else str(path)
+            lines = path.read_text(encoding="utf-8").splitlines()
+            remarks = (line.lstrip("# ") for line in lines if line.startswith("#") and not _HYDRAS.match(line))
+            yield name, next(remarks, str(path))
 
     return rows
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from evomerge.cli import parser
+from evomerge.cli.bars import progress_bar
 from evomerge.cli.sources import check_models, locator, read_recipe
 from evomerge.merging import Library, Provenance, export_model
 
@@ -25,6 +27,7 @@ def run(argv: Sequence[str]) -> int:
     library = Library()
     recipe = check_models(reading.recipe, library, str(given.recipe))
     provenance = Provenance(f"It was made from the file {given.recipe.name}.")
-    export_model(recipe, library, given.destination, provenance)
+    with progress_bar(str(given.destination)) as advance:
+        export_model(recipe, library, given.destination, provenance, partial(advance, ""))
     print(f"Wrote {given.destination}, recipe {recipe.digest[:12]}. {provenance.origin}")
     return 0

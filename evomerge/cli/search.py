@@ -22,15 +22,30 @@ from evomerge.study import rooted
 
 def run(argv: Sequence[str]) -> int:
     """Compose the settings and search; with `-m`, once for every combination."""
+    _check_folders(argv)
     register()
     app = hydra.main(version_base="1.3", config_path=str(shipped_root() / "conf"), config_name="search")(_search)
     former = sys.argv
-    sys.argv = ["evomerge search", *argv]
+    sys.argv = ["evomerge search", *argv, *(_examples(argv) if {"-h", "--help"} & {*argv} else ())]
     try:
         app()
     finally:
         sys.argv = former
     return 0
+
+
+def _examples(argv: Sequence[str]) -> list[str]:
+    """What Hydra's help needs to be named before it shows all keys."""
+    examples = {"search_space=": "zoo", "fitness=": "zoo_mean"}
+    return [key + name for key, name in examples.items() if not any(word.startswith(key) for word in argv)]
+
+
+def _check_folders(argv: Sequence[str]) -> None:
+    """A sweep into one folder would end at its second run, perhaps hours later."""
+    folders = [word for word in argv if word.startswith("run_dir=")]
+    if {"-m", "--multirun"} & {*argv} and any("${" not in folder and "," not in folder for folder in folders):
+        what = "a sweep needs a folder for each run. Drop the key, and the runs lie below runs/sweep_*; or write"
+        raise ConfigError.at("evomerge search: run_dir", f"{what} 'run_dir=runs/mine-${{optimizer.name}}-${{seed}}'.")
 
 
 def _search(config: DictConfig) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from evomerge.cli import parser
 from evomerge.documents import shown, suggestion
 from evomerge.errors import ConfigError
+from evomerge.recipe.calibration import PER_CANDIDATE
 from evomerge.recipe.presets import PRESETS, PresetValue
 from evomerge.recipe.stages import stage_tree
 
@@ -34,6 +35,9 @@ def run(argv: Sequence[str]) -> int:
     console = Console()
     console.print(f"{given.name}: {inspect.getdoc(kind)}\n", markup=False, highlight=False)
     console.print(_parameters(kind))
+    console.print(f"\nA rule of a blend: rules: [{{use: {given.name}}}]", markup=False, highlight=False)
+    for line in _needs(kind):
+        console.print(line, markup=False, highlight=False)
     num_experts, pipe = expansion(given.name)
     console.print(f"\nFor {num_experts} expert{'s' if num_experts > 1 else ''} it stands for\n\npipe:", highlight=False)
     for stage in pipe:
@@ -50,6 +54,18 @@ def expansion(name: str) -> tuple[int, list[str]]:
             break
     trees = [yaml.safe_dump(stage_tree(stage), sort_keys=False, default_flow_style=True, width=200) for stage in pipe]
     return num_experts, [tree.strip() for tree in trees]
+
+
+def _needs(kind: type[PresetValue]) -> Iterator[str]:
+    """The statistics that it reads, of whom, and where they come from."""
+    stages = kind.model_validate({"use": get_args(kind.model_fields["use"].annotation)[0]}).pipe(2)
+    of_experts = dict.fromkeys(each for stage in stages for each in stage.expert_measures)
+    of_origin = dict.fromkeys(each for stage in stages for each in stage.origin_measures)
+    for whose, kinds in (("every expert", of_experts), ("the origin", of_origin)):
+        if kinds:
+            yield f"It reads {', '.join(kinds)} of {whose}, on data that the recipe names under calibration."
+    if (of_experts | of_origin).keys() - {*PER_CANDIDATE}:
+        yield "Measure it before: evomerge calibrate statistics RECIPE"
 
 
 def _parameters(kind: type[PresetValue]) -> Table:

@@ -69,7 +69,7 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
     Raises:
         ConfigError: If a model is not what the recipe says, or if models cannot be merged.
     """
-    checkpoints = library.open_all(recipe.models)
+    checkpoints = library.open_all(recipe.models, where)
     check_mergeable(checkpoints, where)
     rules = [rule for blend in recipe.canonical.blends.values() for rule in blend.rules if isinstance(rule, PipeRule)]
     is_random = any(stage.is_stochastic for rule in rules for stage in rule.pipe)

@@ -97,10 +97,14 @@ def write_weights(
     names = ["model.safetensors"] if len(shards) == 1 else _shard_names(len(shards))
     digests: dict[str, str] = {}
     done, total = 0, sum(spec.num_bytes for spec in specs)
-    for name, shard in zip(names, shards, strict=True):
-        digests[name] = write_shard(folder / name, shard, tensor)
-        done += sum(spec.num_bytes for spec in shard)
+
+    def advance(num_bytes: int) -> None:
+        nonlocal done
+        done += num_bytes
         progress(done, total)
+
+    for name, shard in zip(names, shards, strict=True):
+        digests[name] = write_shard(folder / name, shard, tensor, advance)
     if len(shards) > 1:
         text = index(dict(zip(names, shards, strict=True)))
         (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")

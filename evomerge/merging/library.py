@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from evomerge.checkpoints import Adapted, Adapter, Checkpoint, digest_of
-from evomerge.errors import ConfigError, EvomergeError
+from evomerge.errors import ConfigError, EvomergeError, Problem
 from evomerge.merging.facts import ROOM_BYTES, Facts
 from evomerge.merging.statistics import Measurement, Stored, data_digest, find
 from evomerge.recipe.calibration import FROM_INPUTS, Calibration, StatisticKind
@@ -64,13 +64,27 @@ class Library:
                 self._opened[key] = Adapted(self.open(base), Adapter(model.path, where), where)
         return self._opened[key]
 
-    def open_all(self, models: Mapping[str, ModelRef]) -> dict[str, Checkpoint]:
+    def open_all(self, models: Mapping[str, ModelRef], where: str = "") -> dict[str, Checkpoint]:
         """The checkpoints of all models of a recipe, by name.
 
+        Args:
+            models: All models of the recipe.
+            where: The recipe's file, for messages.
+
         Raises:
-            ConfigError: If one cannot be read.
+            ConfigError: If some cannot be read.
         """
-        return {name: self.open(model, models) for name, model in models.items()}
+        opened: dict[str, Checkpoint] = {}
+        problems: list[Problem] = []
+        for name, model in sorted(models.items(), key=lambda item: item[1].adapts is not None):
+            if model.adapts in models and model.adapts not in opened:
+                continue  # of its base there is a problem already
+            try:
+                opened[name] = self.open(model, models, f"{where}: models.{name}" if where else "")
+            except ConfigError as error:
+                problems += error.problems
+        ConfigError.raise_if_any(problems)
+        return {name: opened[name] for name in models}
 
     def statistics(self, model: ModelRef, calibration: Calibration, kind: StatisticKind) -> Stored:
         """A statistic of a model, from disk.

@@ -48,13 +48,19 @@ def cut(specs: Sequence[TensorSpec], max_shard_bytes: int) -> list[list[TensorSp
     return shards
 
 
-def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str], torch.Tensor]) -> str:
+def write_shard(
+    path: Path,
+    specs: Sequence[TensorSpec],
+    tensor: Callable[[str], torch.Tensor],
+    advance: Callable[[int], None] = lambda num_bytes: None,
+) -> str:
     """Write one file, and read every tensor back as soon as it is written.
 
     Args:
         path: New file.
         specs: Its tensors, in order.
         tensor: Gives each tensor, of the spec's shape; converted to the spec's dtype here, with one rounding.
+        advance: Told the size of each tensor once it is written.
 
     Returns:
         The sha256 of the file, in hexadecimal.
@@ -79,6 +85,7 @@ def write_shard(path: Path, specs: Sequence[TensorSpec], tensor: Callable[[str],
             file.flush()
             if not _is_there(file.fileno(), start, written):
                 raise EvomergeError(f"{path}: what was read back differs from what was written. Check the disk.")
+            advance(spec.num_bytes)
     return digest.hexdigest()
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
-from evomerge.documents import parse, read_yaml, tree_of
+from evomerge.documents import dump_yaml, parse, read_yaml, tree_of
 from evomerge.recipe.recipe import Recipe
 
 
@@ -21,4 +19,4 @@ def load_recipe(path: Path) -> Recipe:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML text that `load_recipe` reads back to an equal value."""
-    return yaml.safe_dump(tree_of(recipe), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    return dump_yaml(tree_of(recipe), default_flow_style=None)

@@ -22,7 +22,7 @@ DType: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
 
 class ModelRef(Value):
-    """A model: where it lies and what it must contain.
+    """A model: where it lies and what it must contain. In a file, a path alone will do.
 
     Attributes:
         path: Folder of a Hugging Face checkpoint, or of a LoRA adapter as peft saves it.
@@ -33,6 +33,11 @@ class ModelRef(Value):
     path: str
     digest: str | None = None
     adapts: str | None = None
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, tree: Any) -> Any:
+        return {"path": tree} if isinstance(tree, str) else tree
 
     @property
     def identity(self) -> str:

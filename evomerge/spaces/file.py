@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self
 
 import pydantic
 
@@ -16,13 +16,6 @@ from evomerge.recipe.recipe import DType, ModelRef, Recipe, TokenizerPolicy
 from evomerge.recipe.where import Role
 from evomerge.spaces.genes import ChoiceGene, Gene, Scalar
 from evomerge.spaces.holes import check_holes, fill, genes_in, open_holes
-
-
-def _as_mapping(tree: Tree) -> Tree:
-    return {"path": tree} if isinstance(tree, str) else tree
-
-
-ModelEntry: TypeAlias = Annotated[ModelRef, pydantic.BeforeValidator(_as_mapping)]
 
 RESERVED_NAMES = ("uniform", "favourite")
 """Reports call the plain average of the experts and the optimiser's belief so."""
@@ -78,7 +71,7 @@ class SpaceFile(Value):
     """
 
     evomerge: Literal["space/1"]
-    models: dict[str, ModelEntry] = pydantic.Field(min_length=1)
+    models: dict[str, ModelRef] = pydantic.Field(min_length=1)
     groups: Groups | None = None
     blends: Annotated[dict[str, dict[str, Tree]], pydantic.AfterValidator(check_holes)]
     seeds: tuple[Tree, ...] = ()

@@ -117,8 +117,14 @@ def test_an_optimiser_for_another_kind_of_search(desk: Path, capsys: pytest.Capt
 def test_settings_out_of_range(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = [*SEARCH, "candidates=0", "executor=ray", "executor.workers=0"]
     message = complaint(argv, capsys)
-    assert "settings: candidates: 0: Input should be greater than or equal to 1." in message
+    assert "settings: candidates: 0 is below 1. Give 1 or more." in message
     assert "settings: executor.workers: 0" in message
+
+
+def test_a_sweep_into_one_folder(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = complaint([*SEARCH, "-m", "seed=1,2"], capsys)
+    assert "run_dir: a sweep needs a folder for each run. Drop the key" in message
+    assert not (desk / "runs").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The small commands."""
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,21 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: evomerge {command}" in capsys.readouterr().out
 
 
+def test_search_explains_itself_before_anything_is_named(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for more in ([], ["search_space=tiny"]):
+        with contextlib.suppress(SystemExit):
+            main(["search", "--help", *more])
+        out = capsys.readouterr().out
+        assert "usage: evomerge search search_space=NAME fitness=NAME" in out
+        assert "candidates: 200" in out
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -u -m evomerge.cli search --help | true; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
 def test_help_is_instant() -> None:
     """The overview must not import torch."""
     script = "import sys; from evomerge.cli import main; main([]); sys.exit('torch' in sys.modules)"
@@ -41,6 +57,7 @@ def test_ls_shows_theirs_and_ours(desk: Path, capsys: pytest.CaptureFixture[str]
     out = capsys.readouterr().out
     assert "A tiny space for tests." in out
     assert "zoo_ties" in out
+    assert "@package" not in out  # which is for Hydra
     assert all(name in out for name in ("nsga2", "cma_lr", "task_arithmetic", "slerp"))
 
 
@@ -77,3 +94,16 @@ def test_doctor_finds_this_installation_well(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "torch" in out
     assert "search_spaces" in out
+
+
+def test_show_says_what_an_operator_must_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(name: str) -> str:
+        assert main(["show", "operator", name]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "rules: [{use: ties}]" in said("ties")
+    assert "calibrate" not in said("ties")
+    assert "It reads gram of every expert, on data that the recipe names under calibration." in said("regmean")
+    assert "evomerge calibrate statistics RECIPE" in said("regmean")
+    assert "It reads act_mean of the origin" in said("aim")
+    assert "calibrate" not in said("regmean++").split("calibration.")[1]  # which measures anew for each recipe

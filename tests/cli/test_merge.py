@@ -186,3 +186,20 @@ def test_files_for_mergekit_are_validated(bench: Path, capsys: pytest.CaptureFix
     assert "good.yaml: a sound mergekit recipe" in told.out
     assert "old.yaml: a sound mergekit-evolve file" in told.out
     assert 'bad.yaml: parameters.wieght: "wieght" is no parameter of linear. Did you mean "weight"?' in told.err
+
+
+def test_all_models_that_cannot_be_opened_are_named_by_key(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (bench / "empty").mkdir()
+    (bench / "lora").mkdir()
+    (bench / "lora" / "adapter_config.json").write_text("{}")
+    models = {"base": "base", "gone": "maths", "bare": "lora", "empty": "empty", "no": {"path": "ja", "adapts": "base"}}
+    blend = {"origin": "base", "experts": ["gone", "bare", "empty", "no"], "rules": [{"use": "ties"}]}
+    assert main(["merge", write({"models": models, "blends": {"mix": blend}}), "out"]) == 2
+    assert set(capsys.readouterr().err.splitlines()) == {
+        "m.yaml: models.gone: there is no model folder maths. Check the path, or download the model there.",
+        "m.yaml: models.bare: lora is an adapter and no whole model. "
+        "Name the model that it was trained on too: {path: lora, adapts: NAME}.",
+        "m.yaml: models.empty: empty holds no config.json. Name the folder of a model.",
+        'm.yaml: models.no: ja holds no adapter_config.json. Name an adapter\'s folder, or drop "adapts" if it is a '
+        "whole model.",
+    }

@@ -65,7 +65,7 @@ def test_all_problems_come_at_once() -> None:
         "fitness/x.yaml: objectives.nothing: an objective is the mean of at least one task. "
         "Name the labels of its tasks, or remove it.",
         "fitness/x.yaml: splits: the shares sum to 1.3. Together they are at most 1; lower one of them.",
-        "fitness/x.yaml: items.search: 0: Input should be greater than or equal to 1.",
+        "fitness/x.yaml: items.search: 0 is below 1. Give 1 or more.",
     ]
 
 

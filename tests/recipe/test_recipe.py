@@ -252,3 +252,8 @@ def test_a_changed_copy_forgets_the_digest_of_its_original() -> None:
     other = recipe.model_copy(update={"dtype": "float16"})
     assert other.digest == recipe_of({"pipe": []}, dtype="float16").digest != digest
     assert other.canonical.dtype == "float16"
+
+
+def test_a_path_alone_names_a_model() -> None:
+    short = recipe_of({"pipe": [{"reduce": "mean"}]}, models={name: f"zoo/{name}" for name in MODELS})
+    assert short == recipe_of({"pipe": [{"reduce": "mean"}]})

@@ -105,7 +105,7 @@ def test_a_choice_between_a_gate_and_none_may_share_a_density() -> None:
             {"models": {"base": "b", "math": "m", "ja": "j", "uniform": "u"}},
             ': models: "uniform" is what reports call something else. Give the model another name.',
         ),
-        ({"groups": {"layers": 0}}, ": groups.layers: 0: Input should be greater than or equal to 1."),
+        ({"groups": {"layers": 0}}, ": groups.layers: 0 is below 1. Give 1 or more."),
         ({"groups": {"layer": 2}}, ': groups: "layer" is not a known key. Did you mean "layers"?'),
         (
             {"groups": {"bands": [[0, 1], [1, 2]]}},

@@ -19,18 +19,19 @@ from evomerge.recipe.stages import Scale, StageValue, cancel
 Values: TypeAlias = dict[str, Tree]
 """Fields of a preset and their values."""
 
+Work: TypeAlias = tuple[Sequence[tuple[StageValue, ...]], Blend]
+"""Canonical pipes and the blend that they act in."""
+
 
 _FIELDS = {"at": "t", "iterations": "max_iter", "tolerance": "tol", "strength": "r", "limit": "alpha"}
 """Fields of stages that presets call otherwise."""
 
 
-def common_method(
-    works: Sequence[tuple[Sequence[tuple[StageValue, ...]], Blend]],
-) -> tuple[str, list[list[Values]]] | None:
+def common_method(works: Sequence[Work]) -> tuple[str, list[list[Values]]] | None:
     """The first method that can spell all pipes, and the values for each; None where there is none.
 
     Args:
-        works: Canonical pipes and the blend that they act in.
+        works: What each share of the model is merged by.
     """
     for name, method in METHODS.items():
         spelt = [_spell_all(pipes, method, blend) for pipes, blend in works]

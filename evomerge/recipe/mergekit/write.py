@@ -11,10 +11,11 @@ from evomerge.recipe.mergekit.choices import Choice, choices_of
 from evomerge.recipe.mergekit.layout import Layout
 from evomerge.recipe.mergekit.methods import METHODS, Method, Parameter
 from evomerge.recipe.mergekit.shares import Share, shares_of
-from evomerge.recipe.mergekit.spelling import Values, common_method
+from evomerge.recipe.mergekit.spelling import Values, Work, common_method
 from evomerge.recipe.mergekit.text import yaml_text
 from evomerge.recipe.presets import PRESETS
 from evomerge.recipe.recipe import Blend, Recipe
+from evomerge.recipe.stages import StageValue, TopGate
 
 
 def write_mergekit(recipe: Recipe, layout: Layout, where: str) -> str:
@@ -29,10 +30,10 @@ def write_mergekit(recipe: Recipe, layout: Layout, where: str) -> str:
         ConfigError: If mergekit cannot do the same.
     """
     shares = shares_of(recipe.canonical, layout, where)
-    spelt = common_method([([rule.pipe for rule in share.rules], share.blend) for share in shares])
+    works = [([rule.pipe for rule in share.rules], share.blend) for share in shares]
+    spelt = common_method(works)
     if spelt is None:
-        what = "no one method of mergekit does what all of these rules do"
-        raise ConfigError.at(f"{where}: blends.{recipe.result}", f"{what}. mergekit has one method per file.")
+        raise ConfigError.at(f"{where}: blends.{recipe.result}", _why_not(works))
     name, values = spelt
     method = METHODS[name]
     parts = [_part(recipe, share, method, each, where) for share, each in zip(shares, values, strict=True)]
@@ -41,6 +42,19 @@ def write_mergekit(recipe: Recipe, layout: Layout, where: str) -> str:
         note += "# mergekit draws other random numbers, so that this is the same method with another draw.\n"
     tree = _whole(recipe, name, parts[0]) if len(parts) == 1 else _sliced(recipe, name, shares, parts, where)
     return note + yaml_text(tree)
+
+
+def _why_not(works: Sequence[Work]) -> str:
+    """Why no method of mergekit does this, and what would be near enough to have one."""
+    trimmed = [([tuple(map(_trimmed, pipe)) for pipe in pipes], blend) for pipes, blend in works]
+    if found := common_method(trimmed):
+        what = f'mergekit\'s {found[0]} does this but for entries of equal magnitude, all of which "gate: top" keeps'
+        return f'{what}. Add "ties: first" to it, or use {METHODS[found[0]].preset}, which keep as many as mergekit.'
+    return "no one method of mergekit does what all of these rules do. mergekit has one method per file."
+
+
+def _trimmed(stage: StageValue) -> StageValue:
+    return stage.model_copy(update={"ties": "first"}) if isinstance(stage, TopGate) else stage
 
 
 def _part(recipe: Recipe, share: Share, method: Method, values: Sequence[Values], where: str) -> dict[str, Tree]:

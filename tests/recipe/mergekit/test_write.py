@@ -116,6 +116,17 @@ def test_stages_by_hand_are_recognised(layout_of: LayoutOf) -> None:
     }
 
 
+def test_what_keeps_equal_magnitudes_is_told_how_to_become_mergekits(layout_of: LayoutOf) -> None:
+    by_hand = [{"gate": "top", "density": 0.3}, {"vote": "sign"}, {"weigh": [2, 1]}, {"reduce": "mean"}]
+    for blend in ({"pipe": by_hand}, {"rules": [{"use": "ties", "density": 0.3}]}):
+        with pytest.raises(ConfigError) as caught:
+            write_mergekit(recipe_of(blend), layout_of(4), "r.yaml")
+        assert "r.yaml: blends.mix: mergekit's ties does this but for entries of equal" in str(caught.value)
+        assert 'Add "ties: first" to it, or use ties@mergekit' in str(caught.value)
+    advised = recipe_of({"rules": [{"use": "ties@mergekit", "density": 0.3}]})
+    assert yaml.safe_load(write_mergekit(advised, layout_of(4), "r.yaml"))["merge_method"] == "ties"
+
+
 def test_the_papers_dare_is_mergekits_without_rescaling(layout_of: LayoutOf) -> None:
     text = write_mergekit(recipe_of({"rules": [{"use": "dare_linear", "density": 0.25}]}), layout_of(4), "r.yaml")
     tree = yaml.safe_load(text)
