@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evomerge.cli import parser
 from evomerge.cli.bars import progress_bar
-from evomerge.cli.sources import check_models, locator, read_recipe
+from evomerge.cli.sources import check_models, idle_rules, locator, read_recipe
 from evomerge.merging import Library, Provenance, export_model
 
 
@@ -22,10 +22,10 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument("--seed", type=int, help="of the random gates of a mergekit file; absent: 0")
     given = arguments.parse_args(argv)
     reading = read_recipe(given.recipe, locator(given.models), given.seed)
-    for remark in reading.remarks:
-        print(remark, file=sys.stderr)
     library = Library()
     recipe = check_models(reading.recipe, library, str(given.recipe))
+    for remark in (*reading.remarks, *(f"{given.recipe}: {remark}" for remark in idle_rules(recipe, library))):
+        print(remark, file=sys.stderr)
     provenance = Provenance(f"It was made from the file {given.recipe.name}.")
     with progress_bar(str(given.destination)) as advance:
         export_model(recipe, library, given.destination, provenance, partial(advance, ""))

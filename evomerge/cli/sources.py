@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
 from evomerge.checkpoints.layout import layout_of
-from evomerge.documents import parse, read_yaml
+from evomerge.documents import parse, read_yaml, shown, tree_of
 from evomerge.errors import ConfigError, Problem
 from evomerge.merging import Library
 from evomerge.recipe import Recipe
@@ -81,3 +82,20 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
     )
     models = {name: model.model_copy(update={"digest": digests.get(name)}) for name, model in recipe.models.items()}
     return recipe.model_copy(update={"models": models})
+
+
+def idle_rules(recipe: Recipe, library: Library) -> Iterator[str]:
+    """A remark on every rule that no tensor obeys, as a slip of the pen in its `where` makes it.
+
+    Args:
+        recipe: One whose models were checked.
+        library: Where they are opened.
+    """
+    donor = library.open(recipe.models[recipe.donor], recipe.models)
+    places = [(name, donor.position(name)) for name in donor.names]
+    for blend_name, blend in recipe.blends.items():
+        for index, rule in enumerate(blend.rules):
+            where = rule.where
+            if where is not None and not any(where.matches(name, at.layer, at.role) for name, at in places):
+                spelt = shown(tree_of(where))
+                yield f"blends.{blend_name}.rules[{index}].where: {spelt} matches no tensor, so the rule does nothing."

@@ -203,3 +203,18 @@ def test_all_models_that_cannot_be_opened_are_named_by_key(bench: Path, capsys: 
         'm.yaml: models.no: ja holds no adapter_config.json. Name an adapter\'s folder, or drop "adapts" if it is a '
         "whole model.",
     }
+
+
+def test_a_rule_that_no_tensor_obeys_is_remarked_on(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = [
+        {"where": {"names": ["*atention*"]}, "use": "linear"},
+        {"where": {"roles": ["mlp"]}, "use": "linear"},
+        {"where": {"layers": [70, 80]}, "use": "linear"},
+    ]
+    blend = {"origin": "base", "experts": ["math", "ja"], "rules": rules}
+    models = {name: name for name in ("base", "math", "ja")}
+    assert main(["merge", write({"evomerge": "recipe/1", "models": models, "blends": {"mix": blend}}), "out"]) == 0
+    said = capsys.readouterr().err
+    assert "m.yaml: blends.mix.rules[0].where: {names: ['*atention*']} matches no tensor, so the rule does noth" in said
+    assert "rules[2].where: {layers: [70, 80]} matches no tensor" in said
+    assert "rules[1]" not in said
