@@ -102,6 +102,10 @@ def read_yaml(path: Path) -> Tree:
         raise ConfigError.at(str(path), f"is not YAML: {' '.join(str(error).split())}.") from None
 
 
+_LINE_ENDS = frozenset("\x85\u2028\u2029")
+"""What ends a line in YAML though it is no ASCII: PyYAML writes them as they are and reads a space."""
+
+
 def dump_yaml(tree: Tree, **layout: Any) -> str:
     """Plain data as YAML that `read_yaml` reads back to the same.
 
@@ -109,7 +113,10 @@ def dump_yaml(tree: Tree, **layout: Any) -> str:
         tree: Plain data.
         layout: Further options of PyYAML's, such as `default_flow_style`.
     """
-    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True, **layout))
+    text = str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True, **layout))
+    if _LINE_ENDS.isdisjoint(text):
+        return text
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=120, **layout))
 
 
 def parse(kind: type[V], tree: Tree, where: str) -> V:

@@ -200,6 +200,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 @example(tree={"0E0": "1e5"})
+@example(tree={"\x85": "a\u2028b"})
 @given(tree=TREES)
 def test_yaml_is_read_as_plain_data(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = written(tmp_path_factory.getbasetemp(), dump_yaml(tree))

@@ -98,7 +98,9 @@ def _wait_while_killing(executor: RayExecutor) -> list[object]:
 
 def _kill_workers() -> None:
     """SIGKILL to every process of our actors, as the kernel does when memory runs out; other clusters are not ours."""
-    for process in psutil.Process().children(recursive=True):
+    session = ray._private.worker._global_node.get_session_dir_path()
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::_Actor"):
+            is_actor = process.cmdline()[:1] and process.cmdline()[0].startswith("ray::_Actor")
+            if is_actor and any(session in word for word in process.parent().cmdline()):
                 process.send_signal(signal.SIGKILL)

@@ -54,9 +54,9 @@ def test_all_problems_come_at_once() -> None:
     estimator = {"name": "parent", "items": 0, "widning": 2}
     assert problems_of(estimator=estimator, selector={"name": "c_optimal", "block": "ten"}, batch_size=0) == [
         'f.yaml: estimator: "widning" is not a known key. Did you mean "widening"?',
-        "f.yaml: estimator.items: 0: Input should be greater than or equal to 1.",
+        "f.yaml: estimator.items: 0 is below 1. Give 1 or more.",
         "f.yaml: selector.block: ten is not a whole number.",
-        "f.yaml: batch_size: 0: Input should be greater than or equal to 1.",
+        "f.yaml: batch_size: 0 is below 1. Give 1 or more.",
     ]
 
 

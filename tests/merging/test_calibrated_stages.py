@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evomerge.checkpoints import Position
 from evomerge.errors import CandidateFailed
-from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared
+from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared, row_width
 from evomerge.merging.facts import Facts
 from evomerge.merging.pipe import run_pipe
 from evomerge.merging.site import Reading, Site, lone_site
@@ -80,7 +80,8 @@ def test_pieces_are_merged_like_wholes(rng: random.Random, num_experts: int) -> 
     def write(start: int, piece: torch.Tensor) -> None:
         found[start : start + piece.numel()] = piece
 
-    sources = Sources([expert.flatten() for expert in experts], origin.flatten(), [None] * num_experts, piece_size=16)
+    flat, width = [expert.flatten() for expert in experts], row_width(parts, experts[0])
+    sources = Sources(flat, origin.flatten(), [None] * num_experts, piece_size=16, width=width)
     known, there = prepared(parts, sources, site, Facts())
     merge_into(known, sources, there, write)
     assert torch.equal(found.view(6, 7), run_pipe(parts, experts, origin, site))
