@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from evomerge.spaces.genes import Genome
+
+ItemScores = npt.NDArray[np.float32]
+"""Scores of single items."""
+
+
+def _nothing() -> ItemScores:
+    return np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +26,15 @@ class Scored:
     Attributes:
         losses: One finite number per objective; lower is better.
         violations: How far each constraint is broken; 0 or less where it holds.
+        errors: Standard error of each loss; empty where they are not known.
+        items_I: Its score on every item that a search may ask, higher is better: observed, or expected where it was
+            not asked. float32; of the same items in the same order for all candidates, empty for one that failed.
     """
 
     losses: tuple[float, ...]
     violations: tuple[float, ...] = ()
+    errors: tuple[float, ...] = ()
+    items_I: ItemScores = field(default_factory=_nothing)
 
 
 class Optimizer(Protocol):
