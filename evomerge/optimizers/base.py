@@ -34,7 +34,7 @@ class Scored:
     losses: tuple[float, ...]
     violations: tuple[float, ...] = ()
     errors: tuple[float, ...] = ()
-    items_I: ItemScores = field(default_factory=_nothing)
+    items_I: ItemScores = field(default_factory=_nothing, compare=False)
 
 
 class Optimizer(Protocol):
