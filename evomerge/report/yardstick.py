@@ -82,7 +82,7 @@ def directions_of_tasks(fitness: Fitness) -> dict[str, bool]:
 
 def metric_of(fitness: Fitness, labels: tuple[str, ...]) -> str:
     """What the scores of some tasks are, in words."""
-    metrics = dict.fromkeys(fitness.spec.tasks[label].metric for label in labels)
+    metrics = dict.fromkeys(fitness.spec.tasks[label].metric_words for label in labels)
     return " and ".join(METRICS.get(metric, metric) for metric in metrics)
 
 
