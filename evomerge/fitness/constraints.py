@@ -35,6 +35,29 @@ def violations(
     )
 
 
+def feasible_first(
+    losses: Sequence[tuple[float, ...]], violations: Sequence[tuple[float, ...]]
+) -> list[tuple[float, ...]]:
+    """Losses by which candidates are ordered by Deb's rule (Deb 2000, section 3), for whoever knows no constraints.
+
+    Whoever holds all constraints keeps its losses. The others are worse than all of those on every objective, and the
+    worse the further they break their constraints in total.
+
+    Args:
+        losses: Of each candidate.
+        violations: Of each candidate, in the same order.
+    """
+    excesses = [total_violation(broken) for broken in violations]
+    held = [loss for own, excess in zip(losses, excesses, strict=True) if not excess for loss in own]
+    worst = max(held, default=0.0)
+    return [(worst + excess,) * len(own) if excess else own for own, excess in zip(losses, excesses, strict=True)]
+
+
+def total_violation(violations: Sequence[float]) -> float:
+    """How far the constraints are broken in total; 0 where all hold."""
+    return sum(max(0.0, violation) for violation in violations)
+
+
 def _value(
     constraint: Constraint, objectives: Objectives, estimates: Mapping[str, Estimate], models: ModelEstimates
 ) -> float:

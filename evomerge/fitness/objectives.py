@@ -88,10 +88,6 @@ class Objectives:
         """The standard error of each loss, which is that of the objective's value."""
         return tuple(value.stderr for value in self.values(estimates, models).values())
 
-    def errors(self, estimates: Mapping[str, Estimate]) -> tuple[float, ...]:
-        """Standard error of each loss."""
-        return tuple(value.stderr for value in self.values(estimates).values())
-
     def from_losses(self, losses: Sequence[float]) -> tuple[float, ...]:
         """The objectives' values that `losses` stands for, as people read them."""
         directions = self.higher_is_better.values()

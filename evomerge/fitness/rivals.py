@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from evomerge.documents import suggestion
-from evomerge.errors import Problem
+from evomerge.errors import EvomergeError, Problem
 from evomerge.fitness.estimators import Scores
 from evomerge.fitness.measures import agreement
 from evomerge.fitness.spec import FitnessSpec
@@ -17,6 +17,19 @@ Responses = Mapping[str, Scores]
 def rivals(spec: FitnessSpec) -> tuple[str, ...]:
     """Names of the models whose own responses a candidate's scores are made with, each once, in the order named."""
     return tuple(dict.fromkeys(name for _, name in _named(spec)))
+
+
+def known_rivals(spec: FitnessSpec, models: Mapping[str, Responses]) -> dict[str, Responses]:
+    """The responses of every rival.
+
+    Raises:
+        EvomergeError: If one of them was not scored.
+    """
+    if missing := [name for name in rivals(spec) if name not in models]:
+        names = " and ".join(missing)
+        what = f"Candidates are compared with {names}, and there are no scores of it."
+        raise EvomergeError(f"{what} The log says whether it failed; mend the model, or compare with another.")
+    return {name: models[name] for name in rivals(spec)}
 
 
 def unknown_rivals(spec: FitnessSpec, models: Collection[str], where: str) -> Iterator[Problem]:
@@ -40,12 +53,25 @@ def scored_against(spec: FitnessSpec, responses: Responses, models: Mapping[str,
         spec: The document.
         responses: A candidate's, by label; float32, shape (I,).
         models: Those of the models of `rivals`, by name and label, to the same items in the same order.
+
+    Raises:
+        EvomergeError: If one of these models is not among them.
     """
     made = dict(responses)
-    for label, answers_I in responses.items():
-        if (model := spec.tasks[label].agrees_with) is not None:
-            made[label] = agreement(answers_I, models[model][label])
+    for label, entry in spec.tasks.items():
+        if entry.agrees_with is not None and label in responses:
+            made[label] = agreement(responses[label], known_rivals(spec, models)[entry.agrees_with][label])
     return made
+
+
+def answers_of_rival(spec: FitnessSpec, label: str, models: Mapping[str, Responses]) -> Scores | None:
+    """What the model answered that a task's answers should agree with; None where there is no such model.
+
+    Raises:
+        EvomergeError: If it is not among the models.
+    """
+    name = spec.tasks[label].agrees_with
+    return None if name is None else known_rivals(spec, models)[name][label]
 
 
 def _named(spec: FitnessSpec) -> Iterator[tuple[str, str]]:
