@@ -20,6 +20,7 @@ from evomerge.execution import Executor
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
 from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.fitness.rivals import unknown_rivals
 from evomerge.merging import Library
 from evomerge.merging.statistics import data_digest
 from evomerge.optimizers.base import Optimizer
@@ -113,6 +114,7 @@ def assemble(settings: Settings) -> Study:
     space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
     space = dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
     fitness = open_fitness(settings)
+    ConfigError.raise_if_any(unknown_rivals(fitness.spec, models, settings.file("fitness")))
     identity = {
         "models": {name: model.digest for name, model in models.items()},
         "space": _digest(space.template),

@@ -11,12 +11,11 @@ import pytest
 
 from evomerge.documents import tree_of
 from evomerge.execution import Job, Outcome
-from evomerge.fitness.examiner import Examiner
 from evomerge.optimizers.base import Scored
 from evomerge.recipe.references import parents, references
 from evomerge.runs import Asked, Assessed, Evaluated, Failed, RunLog, Started, Told
 from evomerge.runs.budget import Budget
-from evomerge.runs.results import Results, models_scored
+from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble
@@ -88,7 +87,7 @@ def make_log(tmp_path: Path) -> Iterator[Callable[[Study], RunLog]]:
 
 
 def search(study: Study, log: RunLog, executor: Able, optimizer: Any = None) -> Search:
-    examiner = Examiner(study.fitness, study.settings.seed, models_scored(log))
+    examiner = examiner_of(log, study.fitness, study.settings.seed)
     largest = study.settings.generation
     return Search(study.space, optimizer or study.optimizer(), executor, examiner, log, study.budget, largest)
 

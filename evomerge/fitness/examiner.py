@@ -11,15 +11,19 @@ from evomerge import seeds
 from evomerge.errors import EvomergeError
 from evomerge.fitness.answers import Pool
 from evomerge.fitness.estimation import chosen_selector
-from evomerge.fitness.estimators import Scores
+from evomerge.fitness.estimators import Estimate
+from evomerge.fitness.estimators.base import mean_in_order
 from evomerge.fitness.estimators.configs import EstimatorConfig, MeanConfig, ParentConfig
 from evomerge.fitness.estimators.registry import ESTIMATORS, make_estimator
 from evomerge.fitness.exam import EVERYTHING, Exam, Sampled, Subject
-from evomerge.fitness.fitness import FEW, Fitness, Worth
+from evomerge.fitness.fitness import FEW, NO_RESPONSES, Fitness, Worth
+from evomerge.fitness.objectives import ModelEstimates
 from evomerge.fitness.racing import Halving, NoRacing, RacingValue
+from evomerge.fitness.rivals import Responses, answers_of_rival, known_rivals, scored_against
 from evomerge.fitness.selectors.configs import SelectorConfig
 from evomerge.fitness.selectors.registry import Draw, make_selector, needs
 from evomerge.fitness.sheet import Sheet
+from evomerge.fitness.spec import FitnessSpec
 
 DEFAULT_ITEMS = 40
 """Of each task, where the document names no estimator."""
@@ -32,18 +36,31 @@ class Examiner:
         fitness: The run's.
         racing: How generations are raced.
         rungs: Items of each task that a candidate has been asked at the end of every rung.
+        rival_estimates: Scores on the search split of the models that candidates are compared with.
     """
 
-    def __init__(self, fitness: Fitness, seed: int, models: Mapping[str, Mapping[str, Scores]]) -> None:
+    def __init__(
+        self,
+        fitness: Fitness,
+        seed: int,
+        models: Mapping[str, Responses],
+        rivals: Mapping[str, Responses] = NO_RESPONSES,
+    ) -> None:
         """Learn what the models answered.
 
         Args:
             fitness: The run's.
             seed: The run's.
             models: By name and label, the scores of the models that candidates are made of, on every search item in
-                their order; empty where `fitness.needs_models` is false.
+                their order; empty where `fitness.needs_parents` is false.
+            rivals: The same of the models that the fitness compares candidates with.
+
+        Raises:
+            EvomergeError: If a model that candidates are compared with is not among the rivals.
         """
-        self.fitness, self._seed, self._models = fitness, seed, models
+        self.fitness, self._seed, self._rivals = fitness, seed, rivals
+        self._models = {name: scored_against(fitness.spec, scores, rivals) for name, scores in models.items()}
+        self.rival_estimates = _estimates(fitness.spec, rivals)
         self._exams: dict[int, Exam] = {}
         spec = fitness.spec
         is_sampled = any(self._is_sampled(label) for label in spec.searched)
@@ -60,7 +77,7 @@ class Examiner:
 
     def worth(self, sheet: Sheet, generation: int, num_items: int = EVERYTHING) -> Worth:
         """What a candidate is worth, as its first so many answers tell it."""
-        return self.fitness.worth(self.exam(generation).estimates(sheet, num_items), self._models)
+        return self.fitness.worth(self.exam(generation).estimates(sheet, num_items), self.rival_estimates)
 
     @property
     def _num_items(self) -> int:
@@ -78,9 +95,10 @@ class Examiner:
     def _subjects(self, generation: int) -> Iterator[Subject]:
         for label in self.fitness.spec.searched:
             positions_N = np.array(self.fitness.splits.search[label], np.int64)
-            is_lower_better = not self.fitness.is_higher_better(label)
+            is_lower_better = not self.fitness.objectives.directions[label]
             sampled = self._sampled(label, generation, is_lower_better) if self._is_sampled(label) else None
-            yield Subject(label, positions_N, is_lower_better, sampled)
+            rival_N = answers_of_rival(self.fitness.spec, label, self._rivals)
+            yield Subject(label, positions_N, is_lower_better, sampled, rival_N)
 
     def _sampled(self, label: str, generation: int, is_lower_better: bool) -> Sampled:
         estimator: EstimatorConfig = self.fitness.spec.estimator or ParentConfig()
@@ -119,3 +137,14 @@ class Examiner:
             return None
         parents_PN = np.array(rows, np.float64)
         return 1 - parents_PN if is_lower_better else parents_PN
+
+
+def _estimates(spec: FitnessSpec, rivals: Mapping[str, Responses]) -> ModelEstimates:
+    """Scores on the whole search split, which is why they have no error."""
+    return {
+        name: {
+            label: Estimate(mean_in_order(scores_N), 0.0, len(scores_N))
+            for label, scores_N in scored_against(spec, responses, rivals).items()
+        }
+        for name, responses in known_rivals(spec, rivals).items()
+    }
