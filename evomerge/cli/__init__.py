@@ -20,7 +20,7 @@ COMMANDS = {
     "convert": "translate between mergekit's files and ours",
     "export": "write a run's best recipe, or a recipe file, as a Hugging Face checkpoint",
     "align": "re-coordinate a model towards another before a merge, with its function unchanged",
-    "calibrate": "measure what calibrated merges need of models on named data, once for all recipes",
+    "calibrate": "measure once what need not be per candidate: statistics of models on data, item banks of tasks",
     "evaluate": "score a checkpoint or a recipe with a fitness",
     "inspect": "look at models before merging: norms, kinship, sign conflicts, foreign and re-gauged parts",
     "ls": "list spaces, fitnesses, optimisers, operators, experiments and runs",
