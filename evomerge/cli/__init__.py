@@ -14,6 +14,7 @@ from evomerge.errors import ConfigError, EvomergeError
 COMMANDS = {
     "zoo": "build the tiny zoo: small real models and tasks to try everything on",
     "search": "search for recipes (a Hydra app: `evomerge search --help` lists its options)",
+    "plan": "say what a search will cost and what it can tell apart, before it begins (options as `evomerge search`)",
     "resume": "go on with a run that was interrupted",
     "report": "show a run as tables and write its HTML page",
     "merge": "merge models as a recipe file says, evomerge's or mergekit's",

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
+import numpy as np
+
 from evomerge.errors import EvomergeError
-from evomerge.execution import Executor, Items, Job, Outcome, Responses
+from evomerge.execution import Executor, Job, Outcome, Responses
 from evomerge.finals import models_in
 from evomerge.recipe import Recipe
 from evomerge.study import Study
@@ -68,9 +70,7 @@ class _Record:
     rest: dict[str, Outcome] = field(default_factory=dict)
 
 
-def measure(
-    study: Study, executor: Executor, num_candidates: int, watch: Callable[[str, int, int], None]
-) -> Measured:
+def measure(study: Study, executor: Executor, num_candidates: int, watch: Callable[[str, int, int], None]) -> Measured:
     """Score the first candidates that the search would propose, and the models, on all search items.
 
     Tasks that no objective names cost time in the finals; a few of their items are asked of the first recipe.
@@ -121,7 +121,9 @@ def _first(study: Study, number: int) -> list[Recipe]:
 def _jobs(recipes: Mapping[str, Recipe], study: Study) -> Iterator[tuple[str, str, Job]]:
     """(name, part, job): every task in two requests, so that the cost of a request is told from that of an item."""
     number = 0
-    unseen = {label: items for label, items in study.fitness.splits.search.items() if label not in study.fitness.spec.searched}
+    unseen = {
+        label: items for label, items in study.fitness.splits.search.items() if label not in study.fitness.spec.searched
+    }
     for index, (name, recipe) in enumerate(recipes.items()):
         for label, items in (study.fitness.search_items | (unseen if index == 1 else {})).items():
             parts = {"first": items[:_BLOCK], "rest": items[_BLOCK : 2 * _BLOCK if label in unseen else None]}
@@ -143,3 +145,39 @@ def _run(executor: Executor, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome
         for outcome in executor.wait():
             flying -= 1
             yield outcome.number, outcome
+
+
+def _whole(record: _Record, study: Study) -> Responses:
+    """Scores on every search item by label."""
+    found = {}
+    for label in study.fitness.search_items:
+        parts = [part[label].responses[label] for part in (record.first, record.rest) if label in part]
+        found[label] = np.concatenate(parts)
+    return found
+
+
+def _costs(records: Sequence[_Record]) -> Costs:
+    """Medians over the recipes but the first, on which caches are cold and items are worded."""
+    warm = records[1:]
+    outcomes = [[*record.first.values(), *record.rest.values()] for record in warm]
+    labels = dict.fromkeys(label for record in warm for label in record.first)
+    lines = {label: [_line(record, label) for record in warm if label in record.first] for label in labels}
+    return Costs(
+        merge_s=median(max(outcome.merge_s for outcome in some) for some in outcomes),
+        job_s=median(job_s for line in lines.values() for job_s, _, _ in line),
+        item_s={label: median(item_s for _, item_s, _ in line) for label, line in lines.items()},
+        item_tokens={label: median(tokens for _, _, tokens in line) for label, line in lines.items()},
+    )
+
+
+def _line(record: _Record, label: str) -> tuple[float, float, float]:
+    """Seconds of a request, seconds of an item and tokens of an item, from two requests of different lengths."""
+    first, rest = record.first[label], record.rest.get(label)
+    few = len(first.responses[label])
+    if rest is None or (more := len(rest.responses[label])) <= few:
+        total_s, tokens, number = first.score_s, first.tokens, few
+        if rest is not None:
+            total_s, tokens, number = total_s + rest.score_s, tokens + rest.tokens, few + more
+        return 0.0, total_s / number, tokens / number
+    item_s = max(0.0, rest.score_s - first.score_s) / (more - few)
+    return max(0.0, first.score_s - few * item_s), item_s, (first.tokens + rest.tokens) / (few + more)
