@@ -16,12 +16,11 @@ from evomerge.cli import COMMANDS
 from evomerge.cli.bars import progress_bar
 from evomerge.cli.search import compose
 from evomerge.errors import ConfigError
-from evomerge.fitness import FitnessSpec
 from evomerge.foresight import Forecast, forecast, measure
 from evomerge.foresight.advice import duration, sentences
 from evomerge.report import pages
 from evomerge.settings import Settings
-from evomerge.study import assemble, open_fitness
+from evomerge.study import Study, assemble, open_fitness
 
 _ENOUGH: Final = 200
 """Items of each task that are measured: they tell variances within some 10 %."""
@@ -37,15 +36,16 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument("--measure", type=int, default=5, metavar="N", help="candidates to measure (default: 5)")
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
     arguments.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for `evomerge search`")
-    given = arguments.parse_args(argv)
+    given = arguments.parse_intermixed_args(argv)
     if given.measure < 2:
         raise ConfigError.at("evomerge plan: --measure", "one candidate alone shows no spread. Measure two or more.")
     return compose(given.overrides, "plan", lambda settings, _: _plan(settings, given))
 
 
 def _plan(settings: Settings, given: argparse.Namespace) -> int:
-    whole = open_fitness(settings)
-    study = assemble(_lightened(settings, whole.spec))
+    study = assemble(settings)
+    whole = study.fitness
+    study = _lightened(study)
     executor = study.executor()
     try:
         with progress_bar("measuring") as progress:
@@ -63,12 +63,15 @@ def _plan(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
-def _lightened(settings: Settings, spec: FitnessSpec) -> Settings:
-    """The settings with fewer search items where there are thousands; twice those that the estimator asks at least."""
-    asked = spec.estimator.items or 0 if spec.estimator is not None else 0
-    most = min(max(_ENOUGH, 2 * asked), spec.items.search or 1 << 30)
-    caps = {**settings.fitness.get("items", {}), "search": most}
-    return settings.model_copy(update={"fitness": {**settings.fitness, "items": caps}})
+def _lightened(study: Study) -> Study:
+    """The study with fewer search items where there are thousands; twice those that the estimator asks at least."""
+    estimator = study.fitness.spec.estimator
+    most = max(_ENOUGH, 2 * (estimator.items or 0) if estimator else 0)
+    if all(len(items) <= most for items in study.fitness.search_items.values()):
+        return study
+    caps = {**study.settings.fitness.get("items", {}), "search": most}
+    settings = study.settings.model_copy(update={"fitness": {**study.settings.fitness, "items": caps}})
+    return dataclasses.replace(study, settings=settings, fitness=open_fitness(settings))
 
 
 def _table(found: Forecast) -> Table:

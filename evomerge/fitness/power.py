@@ -59,16 +59,6 @@ def smallest_difference(stderr: float) -> float:
     return float(norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)) * stderr
 
 
-def items_needed(variance: float, difference: float) -> int:
-    """How many items see a true difference with a power of 80 %.
-
-    Args:
-        variance: Of the difference on a single item: `Spread.difference` on common items, 2 `Spread.own` on others.
-        difference: Above 0.
-    """
-    return math.ceil(variance * (smallest_difference(1.0) / difference) ** 2)
-
-
 def expected_maximum(number: int) -> float:
     """Expected largest of so many draws from N(0, 1): ∫ Φ⁻¹(u^(1/number)) du over (0, 1)."""
     return 0.0 if number == 1 else float(quad(lambda u: norm.ppf(u ** (1 / number)), 0, 1, limit=200)[0])

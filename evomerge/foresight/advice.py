@@ -7,6 +7,7 @@ from typing import Final
 
 from evomerge.foresight.forecast import Forecast, Plan
 
+_FAR_OFF: Final = 2.0
 _WORTH_IT: Final = 1.05
 """Less than 5 % more gain is within what a few measured candidates can tell."""
 
@@ -18,6 +19,7 @@ def sentences(found: Forecast) -> Iterator[str]:
     yield _cost(found)
     for name in found.means:
         yield _separation(found, name)
+        yield from _doubt(found, name)
         yield _promise(found, name)
         yield _proof(found, name)
     yield from _better_spent(found)
@@ -67,18 +69,34 @@ def _promise(found: Forecast, name: str) -> str:
         return f"{name}: the measured candidates differ by no more than their noise ({noise:.3f})."
     return (
         f"{name}: candidates truly vary by {sd:.3f} (standard deviation) around {found.means[name]:.3f}, and a score "
-        f"errs by {noise:.3f}. The best of {chosen.candidates} drawn alike is expected to be {chosen.gain[name]:.3f} better "
-        f"than the mean, and to look {chosen.optimism[name]:.3f} better than it is."
+        f"errs by {noise:.3f}. The best of {chosen.candidates} drawn alike is expected {chosen.gain[name]:.3f} better "
+        f"than the mean, and looks {chosen.optimism[name]:.3f} better than it is."
     )
+
+
+def _doubt(found: Forecast, name: str) -> Iterator[str]:
+    """Estimates that are further off than they say; with five candidates the bound is passed by chance once in 300."""
+    precision = found.chosen.prospect.precision[name]
+    if precision.seen > _FAR_OFF * precision.stated > 0:
+        yield (
+            f"{name}: estimates say that they err by {precision.stated:.3f}, and erred by {precision.seen:.3f}. "
+            "The models do not lead one to expect what the candidates answer; ask more items, or raise `widening`."
+        )
 
 
 def _proof(found: Forecast, name: str) -> str:
     model, value = found.models[name]
-    least = found.provable[name]
-    return (
-        f"{name}: the best model is {model} with {value:.3f}. The test split shows a lead over it of {least:.3f} or "
-        f"more (80 % power); a lead of half that needs four times the test items."
-    )
+    lead, least = found.lead[name], found.provable[name]
+    model_is = f"{name}: the best model is {model} with {value:.3f}"
+    if lead <= 0:
+        return (
+            f"{model_is}, {-lead:.3f} ahead of what the best of {found.chosen.candidates} drawn alike is expected to "
+            "be; only a search that learns may pass it."
+        )
+    shows = f"{model_is}. The test split shows a lead of {least:.3f} or more over it (80 % power), and {lead:.3f} is"
+    if lead >= least:
+        return f"{shows} expected: its items are enough."
+    return f"{shows} expected: to show that, it needs {(least / lead) ** 2:.1f} times its items."
 
 
 def _better_spent(found: Forecast) -> Iterator[str]:

@@ -13,6 +13,7 @@ from evomerge.execution import Responses
 from evomerge.fitness import Fitness
 from evomerge.fitness.estimators.configs import MeanConfig, ParentConfig
 from evomerge.fitness.examiner import Examiner
+from evomerge.fitness.fitness import Worth
 from evomerge.fitness.power import Spread, smallest_difference
 from evomerge.fitness.racing import Halving, NoRacing
 from evomerge.fitness.sheet import Sheet
@@ -41,11 +42,15 @@ class Precision:
             items add to every candidate alike.
         paired: Smallest true difference of two candidates that is seen with 80 % power on common items.
         unpaired: The same, were each asked random items of its own, as many.
+        stated: The part of the noise that the estimator tells: its error about all search items.
+        seen: Standard deviation of its errors among the measured candidates.
     """
 
     noise: float
     paired: float
     unpaired: float
+    stated: float
+    seen: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ def prospect(design: Design, measured: Measured, seed: int, sizes: Mapping[str, 
     items = {label: sum(share * rung.items[label] for share, rung in zip(reach, rungs, strict=True)) for label in sizes}
     requests = sum(share * rung.requests for share, rung in zip(reach, rungs, strict=True))
     asked = {label: sum(rung.items[label] for rung in rungs) for label in sizes}
-    errors = [examiner.worth(sitting.sheet, 0).errors for sitting in sittings]
+    worths = [examiner.worth(sitting.sheet, 0) for sitting in sittings]
     return Prospect(
         name=design.name,
         items=sum(items.values()),
@@ -122,7 +127,7 @@ def prospect(design: Design, measured: Measured, seed: int, sizes: Mapping[str, 
         tokens=measured.costs.tokens(items),
         needs_models=fitness.needs_models,
         is_bound=len(reach) > 1 and not isinstance(examiner.racing, Halving),
-        precision=dict(_precisions(fitness, measured, errors, asked, sizes)),
+        precision=dict(_precisions(fitness, measured, worths, asked, sizes)),
     )
 
 
@@ -178,19 +183,29 @@ def _mean(rungs: Sequence[_Rung], small: Mapping[str, int], sizes: Mapping[str, 
 def _precisions(
     fitness: Fitness,
     measured: Measured,
-    errors: Sequence[tuple[float, ...]],
+    worths: Sequence[Worth],
     asked: Mapping[str, float],
     sizes: Mapping[str, int],
 ) -> Iterator[tuple[str, Precision]]:
     spreads = spreads_of(measured, fitness)
-    squares_O = (np.array(errors) ** 2).mean(0)
-    for square, (name, labels) in zip(squares_O, fitness.objectives.members.items(), strict=True):
+    stated_O = np.sqrt(np.mean([np.square(worth.errors) for worth in worths], axis=0))
+    truth = [fitness.worth(fitness.estimates(answers), measured.models).losses for answers in measured.candidates]
+    seen_O = np.std(np.subtract([worth.losses for worth in worths], truth), axis=0, ddof=1)
+    for index, (name, labels) in enumerate(fitness.objectives.members.items()):
         sampled = sum(spreads[label].unshared / sizes[label] for label in labels) / len(labels) ** 2
         own = sum(spreads[label].own / asked[label] for label in labels) / len(labels) ** 2
-        noise = math.sqrt(square + sampled)
+        paired = sum(spreads[label].unshared / asked[label] for label in labels) / len(labels) ** 2
+        is_mean = isinstance(fitness.spec.estimator, MeanConfig)  # its error has a part that all candidates share
+        noise = math.sqrt(paired if is_mean else stated_O[index] ** 2 + sampled)
         yield (
             name,
-            Precision(noise, smallest_difference(math.sqrt(2) * noise), smallest_difference(math.sqrt(2 * own))),
+            Precision(
+                noise=noise,
+                paired=smallest_difference(math.sqrt(2) * noise),
+                unpaired=smallest_difference(math.sqrt(2 * own)),
+                stated=float(stated_O[index]),
+                seen=float(seen_O[index]),
+            ),
         )
 
 

@@ -56,6 +56,7 @@ class Forecast:
         means: By objective, mean value of the measured candidates.
         true_sd: By objective, standard deviation of their true values.
         models: By objective, the best model and its value.
+        lead: By objective, how far the best of the chosen plan is expected ahead of that model.
         provable: By objective, the smallest true difference from a model that the test split shows with 80 % power.
         num_measured: Candidates behind all this.
         measured_items: Of each task.
@@ -70,6 +71,7 @@ class Forecast:
     means: Mapping[str, float]
     true_sd: Mapping[str, float]
     models: Mapping[str, tuple[str, float]]
+    lead: Mapping[str, float]
     provable: Mapping[str, float]
     num_measured: int
     measured_items: Mapping[str, int]
@@ -113,15 +115,19 @@ def forecast(study: Study, whole: Fitness, measured: Measured, workers: int) -> 
         plans.append(_plan(other, _affordable(other, total_s, models_s), spread))
     num_finalists = settings.finalists + 1 + len(references(study.some_recipe))
     finals = {label: sum(len(getattr(whole.splits, split)[label]) for split in SPLITS) for label in whole.spec.tasks}
+    means = {name: float(column.mean()) for name, column in values.items()}
+    best = _best_models(fitness, measured)
+    better = {name: 1 if is_up else -1 for name, is_up in fitness.objectives.higher_is_better.items()}
     return Forecast(
         plans=plans,
         workers=workers,
         models_s=models_s,
         finals_s=num_finalists * (costs.merge_s + costs.seconds(finals)),
         finals_items=num_finalists * sum(finals.values()),
-        means={name: float(column.mean()) for name, column in values.items()},
+        means=means,
         true_sd=spread,
-        models=_best_models(fitness, measured),
+        models=best,
+        lead={name: plans[0].gain[name] + better[name] * (means[name] - best[name][1]) for name in means},
         provable=_provable(whole, measured),
         num_measured=len(measured.candidates),
         measured_items={label: len(items) for label, items in fitness.search_items.items()},

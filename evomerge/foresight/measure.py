@@ -17,7 +17,8 @@ from evomerge.recipe import Recipe
 from evomerge.study import Study
 
 _BLOCK: Final = 10
-"""Items of the first job on a task, as many as adaptive selectors ask at a time; the second job has the rest."""
+"""Items of the first job on a task, as many as adaptive selectors ask at a time, but at most a third of them; the other
+job has the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Costs:
 
     def seconds(self, num_items: Mapping[str, float]) -> float:
         """Of answering so many items by label, without merging and without the share of requests."""
-        return sum(number * self.item_s[label] for label, number in num_items.items())
+        usual_s = sum(self.item_s.values()) / len(self.item_s)  # where the recipe that was to tell failed
+        return sum(number * self.item_s.get(label, usual_s) for label, number in num_items.items())
 
     def tokens(self, num_items: Mapping[str, float]) -> float:
         """Of so many items by label."""
@@ -126,7 +128,8 @@ def _jobs(recipes: Mapping[str, Recipe], study: Study) -> Iterator[tuple[str, st
     }
     for index, (name, recipe) in enumerate(recipes.items()):
         for label, items in (study.fitness.search_items | (unseen if index == 1 else {})).items():
-            parts = {"first": items[:_BLOCK], "rest": items[_BLOCK : 2 * _BLOCK if label in unseen else None]}
+            few = max(1, min(_BLOCK, len(items) // 3))
+            parts = {"first": items[:few], "rest": items[few : 3 * few if label in unseen else None]}
             for part, some in parts.items():
                 if some:
                     yield name, part, Job(number, recipe, {label: some})
