@@ -17,7 +17,7 @@ from evomerge.cli.bars import progress_bar
 from evomerge.cli.search import compose
 from evomerge.errors import ConfigError
 from evomerge.foresight import Forecast, forecast, measure
-from evomerge.foresight.advice import duration, sentences
+from evomerge.foresight.advice import sentences
 from evomerge.report import pages
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble, open_fitness
@@ -54,7 +54,8 @@ def _plan(settings: Settings, given: argparse.Namespace) -> int:
     finally:
         executor.close()
     console = Console()
-    console.print(_table(found))
+    for name in found.means:
+        console.print(_table(found, name))
     for sentence in sentences(found):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     if given.json:
@@ -74,19 +75,15 @@ def _lightened(study: Study) -> Study:
     return dataclasses.replace(study, settings=settings, fitness=open_fitness(settings))
 
 
-def _table(found: Forecast) -> Table:
-    """One row per design, the chosen one first."""
-    table = Table("asked", "items", "seconds", "candidates", title="The same time, spent in different ways")
-    names = tuple(found.means)
-    for name in names:
-        table.add_column(f"{name}: tells apart")
-        table.add_column("gain")
-        table.add_column("flattery")
+def _table(found: Forecast, name: str) -> Table:
+    """One row per design, the chosen one first, as far as one objective goes."""
+    table = Table(title=f"{name}: the same time, spent in different ways")
+    table.add_column("asked", no_wrap=True)
+    for heading in ("items", "seconds", "candidates", "tells apart", "gain", "flattery"):
+        table.add_column(heading, justify="right")
     for plan in found.plans:
         prospect = plan.prospect
-        cells = [prospect.name, f"{prospect.items:.0f}", duration(prospect.seconds), str(plan.candidates)]
-        for name in names:
-            precision = prospect.precision[name]
-            cells += [f"{precision.paired:.3f}", f"{plan.gain[name]:.3f}", f"{plan.optimism[name]:.3f}"]
-        table.add_row(*cells)
+        cost = (f"{prospect.items:.0f}", f"{prospect.seconds:.2g}", str(plan.candidates))
+        worth = (prospect.precision[name].paired, plan.gain[name], plan.optimism[name])
+        table.add_row(prospect.name, *cost, *(f"{number:.3f}" for number in worth))
     return table
