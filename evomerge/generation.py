@@ -70,7 +70,7 @@ class Generation:
 
     def next_items(self, number: int, num_items: int) -> dict[str, tuple[int, ...]]:
         """What a racer is asked next, by label; empty when it has answered so many items of each task."""
-        return self.examiner.exam(self.number).next(self.progress.sheet(number), num_items)
+        return self.examiner.exam(self.number, self.progress).next(self.progress.sheet(number), num_items)
 
     def _keep_promising(self, num_items: int) -> None:
         """Keep the racers that no candidate of this search dominates, this generation's and those before."""
@@ -84,4 +84,4 @@ class Generation:
         """What the racers are worth after so many items of each task; those that failed are out."""
         self.racers = [number for number in self.racers if number not in self.progress.failures]
         exam_of = self.progress.generations
-        return [self.examiner.worth(self.progress.sheet(n), exam_of[n], num_items) for n in self.racers]
+        return [self.examiner.worth(self.progress.sheet(n), exam_of[n], self.progress, num_items) for n in self.racers]

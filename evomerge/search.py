@@ -123,7 +123,7 @@ class Search:
     def _tell(self, number: int) -> None:
         source = self.progress.sources[number]
         sheet = self.progress.sheets[source]
-        worth = self.examiner.worth(sheet, self.progress.generations[source])
+        worth = self.examiner.worth(sheet, self.progress.generations[source], self.progress)
         twin = [] if source == number else [Evaluated(number, *sheet.sorted(), twin=source)]
         self._log(*twin, told := Told(number, worth.losses, worth.errors, worth.violations))
         self.optimizer.tell(number, scored(told, self.progress, self.examiner))

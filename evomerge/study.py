@@ -122,6 +122,7 @@ def assemble(settings: Settings) -> Study:
         "starts": list(settings.starts),
         "fitness": _digest(settings.fitness),
         "items": _digest({label: sorted(known.values()) for label, known in fitness.splits.digests.items()}),
+        "banks": {label: bank.digest for label, bank in fitness.banks.items()},
         "optimizer": settings.optimizer,
         "generation": settings.generation,
         "seed": settings.seed,
@@ -162,6 +163,9 @@ def rooted(settings: Settings, folder: Path) -> Settings:
     calibration = space.get("calibration")
     if isinstance(calibration, Mapping):
         space["calibration"] = {name: _rooted(data, "data", folder) for name, data in calibration.items()}
+    tasks = fitness.get("tasks")
+    if isinstance(tasks, Mapping):
+        fitness["tasks"] = {label: _rooted_bank(task, folder) for label, task in tasks.items()}
     include = fitness.get("include")
     if isinstance(include, list):
         fitness["include"] = [_absolute(entry, folder) for entry in include]
@@ -174,6 +178,10 @@ def _rooted(entry: Tree, key: str, folder: Path) -> Tree:
     if isinstance(entry, Mapping):
         return {**entry, key: _absolute(entry.get(key), folder)}
     return _absolute(entry, folder)
+
+
+def _rooted_bank(task: Tree, folder: Path) -> Tree:
+    return _rooted(task, "bank", folder) if isinstance(task, Mapping) and task.get("bank") else task
 
 
 def _absolute(path: Tree, folder: Path) -> Tree:

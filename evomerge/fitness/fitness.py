@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Self
 
+from evomerge.fitness.banks import open_banks
 from evomerge.fitness.constraints import violations
 from evomerge.fitness.estimation import chosen_selector
 from evomerge.fitness.estimators import Estimate, subset_mean
@@ -61,14 +62,16 @@ class Fitness:
         """Load a document's tasks and divide their items.
 
         Raises:
-            ConfigError: With all problems of the tasks, their items and the objectives.
+            ConfigError: With all problems of the tasks, their items, their banks and the objectives.
         """
         tasks = load_tasks(spec, where)
         documents = {label: task.documents for label, task in tasks.items()}
         fingerprints = {label: task.fingerprint for label, task in tasks.items()}
         splits = split_items(documents, fingerprints, spec.splits, spec.items, where)
         directions = {label: task.higher_is_better for label, task in tasks.items()}
-        return cls(spec, splits, Objectives.of(spec, directions, where))
+        versions = {label: str(task.task.VERSION) for label, task in tasks.items()}
+        banks = open_banks(spec, splits, where, versions)
+        return cls(spec, splits, Objectives.of(spec, directions, where), banks)
 
     @property
     def num_objectives(self) -> int:

@@ -105,6 +105,7 @@ class FitnessSpec(Value):
             estimator is absent too, else none.
         rotation: Share of a task's search items that one generation may be asked, drawn anew for the next, so that a
             search cannot learn a few items by heart; 1 asks all generations alike.
+        recalibrate: Whether item banks go on learning from the run's own candidates, generation by generation.
         promotion: Items of each task that the best are asked beyond the estimator's: those that no candidate so far
             dominates; absent: none.
         batch_size: Requests per forward pass.
@@ -124,6 +125,7 @@ class FitnessSpec(Value):
     selector: NamedSelector | None = pydantic.Field(default=None, validate_default=True)
     racing: Racing | None = None
     rotation: float = pydantic.Field(default=0.5, gt=0, le=1)
+    recalibrate: bool = False
     promotion: int | None = pydantic.Field(default=None, ge=1)
     batch_size: int = pydantic.Field(default=64, ge=1)
     max_length: int | None = pydantic.Field(default=None, ge=1)

@@ -60,6 +60,10 @@ class Progress:
         """A candidate's answers, none at first."""
         return self.sheets.get(number, Sheet())
 
+    def sheets_before(self, generation: int) -> dict[int, Sheet]:
+        """Answers of the candidates of earlier generations, by number."""
+        return {n: sheet for n, sheet in sorted(self.sheets.items()) if self.generations[n] < generation}
+
     @property
     def untold(self) -> list[int]:
         """Candidates asked but not told."""

@@ -212,7 +212,7 @@ class Results:
         source = self.progress.sources[candidate.number]
         if candidate.failure is None:
             sheet = self.progress.sheets[source]
-            candidate.estimates = self.examiner.exam(self.progress.generations[source]).estimates(sheet)
+            candidate.estimates = self.examiner.exam(self.progress.generations[source], self.progress).estimates(sheet)
             candidate.num_items = sheet.num_items
 
     def _settle(self, split: str) -> None:
