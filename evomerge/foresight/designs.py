@@ -83,16 +83,17 @@ class Prospect:
         return self.merge_s + self.score_s
 
 
-def designs_for(fitness: Fitness, models: Mapping[str, Responses]) -> Iterator[Design]:
+def designs_for(fitness: Fitness, measured: Measured) -> Iterator[Design]:
     """What the document asks for, then what it could ask for instead.
 
     Args:
         fitness: The run's.
-        models: Scores of the models; where they leave [0, 1] no response model fits.
+        measured: Where the scores of its models leave [0, 1] no response model fits.
     """
     yield Design("as set", fitness)
     yield Design("every search item", _asking(fitness, estimator=MeanConfig(), racing=NoRacing()))
-    scores = [scores_I for responses in models.values() for scores_I in responses.values()]
+    known = [measured.scores(fitness, answers) for answers in measured.models.values()]
+    scores = [scores_I for responses in known for scores_I in responses.values()]
     if all(((scores_I >= 0) & (scores_I <= 1)).all() for scores_I in scores):
         for number in (80, 40, 20):
             parent = ParentConfig(items=number)
@@ -110,7 +111,7 @@ def prospect(design: Design, measured: Measured, seed: int, sizes: Mapping[str, 
         sizes: Items of each task's search split in the search itself, where more may be there than were measured.
     """
     fitness = design.fitness
-    examiner = Examiner(fitness, seed, measured.models)
+    examiner = Examiner(fitness, seed, measured.models, measured.rivals)
     sittings = [_sit(examiner, answers) for answers in measured.candidates]
     reach = _reach(examiner)
     small = {label: len(items) for label, items in fitness.search_items.items()}
@@ -125,7 +126,7 @@ def prospect(design: Design, measured: Measured, seed: int, sizes: Mapping[str, 
         merge_s=sum(reach) * measured.costs.merge_s,
         score_s=measured.costs.seconds(items) + requests * measured.costs.job_s,
         tokens=measured.costs.tokens(items),
-        needs_models=fitness.needs_models,
+        needs_models=fitness.needs_parents or bool(measured.rivals),
         is_bound=len(reach) > 1 and not isinstance(examiner.racing, Halving),
         precision=dict(_precisions(fitness, measured, worths, asked, sizes)),
     )
@@ -189,12 +190,12 @@ def _precisions(
 ) -> Iterator[tuple[str, Precision]]:
     spreads = spreads_of(measured, fitness)
     stated_O = np.sqrt(np.mean([np.square(worth.errors) for worth in worths], axis=0))
-    truth = [fitness.worth(fitness.estimates(answers), measured.models).losses for answers in measured.candidates]
+    truth = [measured.losses(fitness, answers) for answers in measured.candidates]
     seen_O = np.std(np.subtract([worth.losses for worth in worths], truth), axis=0, ddof=1)
-    for index, (name, labels) in enumerate(fitness.objectives.members.items()):
-        sampled = sum(spreads[label].unshared / sizes[label] for label in labels) / len(labels) ** 2
-        own = sum(spreads[label].own / asked[label] for label in labels) / len(labels) ** 2
-        paired = sum(spreads[label].unshared / asked[label] for label in labels) / len(labels) ** 2
+    for index, (name, shares) in enumerate(fitness.objectives.shares.items()):
+        sampled = sum(share**2 * spreads[label].unshared / sizes[label] for label, share in shares.items())
+        own = sum(share**2 * spreads[label].own / asked[label] for label, share in shares.items())
+        paired = sum(share**2 * spreads[label].unshared / asked[label] for label, share in shares.items())
         is_mean = isinstance(fitness.spec.estimator, MeanConfig)  # its error has a part that all candidates share
         noise = math.sqrt(paired if is_mean else stated_O[index] ** 2 + sampled)
         yield (
@@ -211,7 +212,8 @@ def _precisions(
 
 def spreads_of(measured: Measured, fitness: Fitness) -> dict[str, Spread]:
     """By label, how much the candidates' scores vary from item to item."""
+    candidates = [measured.scores(fitness, answers) for answers in measured.candidates]
     return {
-        label: Spread.of(np.array([answers[label] for answers in measured.candidates], np.float64))
+        label: Spread.of(np.array([scores[label] for scores in candidates], np.float64))
         for label in fitness.search_items
     }

@@ -103,8 +103,8 @@ def forecast(study: Study, whole: Fitness, measured: Measured, workers: int) -> 
     fitness, settings = study.fitness, study.settings
     sizes = {label: len(items) for label, items in whole.search_items.items()}
     costs = measured.costs
-    prospects = [prospect(design, measured, settings.seed, sizes) for design in designs_for(fitness, measured.models)]
-    models = models_in(study.some_recipe)
+    prospects = [prospect(design, measured, settings.seed, sizes) for design in designs_for(fitness, measured)]
+    models = models_in(study.some_recipe, fitness)
     models_s = len(models) * (costs.merge_s + costs.seconds(sizes) + len(sizes) * costs.job_s)
     values = _values(fitness, measured, measured.candidates)
     spread = _true_sds(fitness, measured, values)
@@ -137,7 +137,7 @@ def forecast(study: Study, whole: Fitness, measured: Measured, workers: int) -> 
 
 def _values(fitness: Fitness, measured: Measured, answers: Sequence[Responses]) -> dict[str, Floats]:
     """By objective, values on all measured items."""
-    losses = [fitness.worth(fitness.estimates(responses), measured.models).losses for responses in answers]
+    losses = [measured.losses(fitness, responses) for responses in answers]
     rows = np.array([fitness.objectives.from_losses(row) for row in losses])
     return dict(zip(fitness.objectives.names, rows.T, strict=True))
 
@@ -147,8 +147,8 @@ def _true_sds(fitness: Fitness, measured: Measured, values: Mapping[str, Floats]
     spreads = spreads_of(measured, fitness)
     sizes = {label: len(items) for label, items in fitness.search_items.items()}
     noise = {
-        name: sum(spreads[label].unshared / sizes[label] for label in labels) / len(labels) ** 2
-        for name, labels in fitness.objectives.members.items()
+        name: sum(share**2 * spreads[label].unshared / sizes[label] for label, share in shares.items())
+        for name, shares in fitness.objectives.shares.items()
     }
     return {name: true_sd(values[name], variance) for name, variance in noise.items()}
 
@@ -201,20 +201,16 @@ def _best_models(fitness: Fitness, measured: Measured) -> dict[str, tuple[str, f
 
 def _provable(whole: Fitness, measured: Measured) -> dict[str, float]:
     """By objective, the smallest true difference between a candidate and a model that the test split shows."""
+    candidates = [measured.scores(whole, answers) for answers in measured.candidates]
+    models = [measured.scores(whole, answers) for answers in measured.models.values()]
     variances = {
         label: float(
-            np.mean(
-                [
-                    np.var(answers[label] - model[label], ddof=1)
-                    for answers in measured.candidates
-                    for model in measured.models.values()
-                ]
-            )
+            np.mean([np.var(answers[label] - model[label], ddof=1) for answers in candidates for model in models])
             / len(whole.splits.test[label])
         )
         for label in whole.search_items
     }
     return {
-        name: smallest_difference(math.sqrt(sum(variances[label] for label in labels)) / len(labels))
-        for name, labels in whole.objectives.members.items()
+        name: smallest_difference(math.sqrt(sum(share**2 * variances[label] for label, share in shares.items())))
+        for name, shares in whole.objectives.shares.items()
     }

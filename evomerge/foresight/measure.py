@@ -13,7 +13,10 @@ import numpy as np
 from evomerge.errors import EvomergeError
 from evomerge.execution import Executor, Job, Outcome, Responses
 from evomerge.finals import models_in
+from evomerge.fitness import Fitness
+from evomerge.fitness.rivals import known_rivals, scored_against
 from evomerge.recipe import Recipe
+from evomerge.recipe.references import parents
 from evomerge.study import Study
 
 _BLOCK: Final = 10
@@ -56,12 +59,23 @@ class Measured:
         models: Those of the models that they are made of, by name.
         costs: Of scoring them.
         failures: What failed, and why, by name.
+        rivals: Answers of the models that candidates are compared with, by name.
     """
 
     candidates: Sequence[Responses]
     models: Mapping[str, Responses]
     costs: Costs
     failures: Mapping[str, str]
+    rivals: Mapping[str, Responses] = field(default_factory=dict)
+
+    def scores(self, fitness: Fitness, answers: Responses) -> Responses:
+        """Answers as scores: where the metric is agreement, whether a rival answered the same."""
+        return scored_against(fitness.spec, answers, self.rivals)
+
+    def losses(self, fitness: Fitness, answers: Responses) -> tuple[float, ...]:
+        """One per objective, on all measured items."""
+        known = {name: fitness.estimates(responses, self.rivals) for name, responses in self.rivals.items()}
+        return fitness.objectives.losses(fitness.estimates(answers, self.rivals), known)
 
 
 @dataclass(slots=True)
@@ -86,7 +100,8 @@ def measure(study: Study, executor: Executor, num_candidates: int, watch: Callab
     Raises:
         EvomergeError: If fewer than two candidates, or no model, could be scored.
     """
-    models = {entry.name: entry.recipe for entry in models_in(study.some_recipe)}
+    entries = models_in(study.some_recipe, study.fitness)
+    models = {entry.name: entry.recipe for entry in entries}
     candidates = {f"candidate {number}": recipe for number, recipe in enumerate(_first(study, num_candidates))}
     recipes = models | candidates
     asked = list(_jobs(recipes, study))
@@ -102,11 +117,13 @@ def measure(study: Study, executor: Executor, num_candidates: int, watch: Callab
         watch(name, done + 1, len(asked))
     whole = {name: _whole(records[name], study) for name in recipes if name not in failures}
     scored = [whole[name] for name in candidates if name in whole]
-    if len(scored) < 2 or not any(name in whole for name in models):
+    if len(scored) < 2 or not any(name in whole for name in parents(study.some_recipe)):
         why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
         raise EvomergeError(f"Too few candidates and models could be scored to plan with. {why or 'Measure more.'}")
     kept = [records[name] for name in whole]
-    return Measured(scored, {name: whole[name] for name in models if name in whole}, _costs(kept), failures)
+    made_of = {entry.name: whole[entry.name] for entry in entries if entry.kind == "reference" and entry.name in whole}
+    compared_with = known_rivals(study.fitness.spec, whole)
+    return Measured(scored, made_of, _costs(kept), failures, compared_with)
 
 
 def _first(study: Study, number: int) -> list[Recipe]:

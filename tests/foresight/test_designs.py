@@ -41,7 +41,7 @@ def make_measured(num_items: int, num_candidates: int) -> Measured:
 def of(measured: Measured, sizes: dict[str, int] | None = None, **document: object) -> Prospect:
     num_items = len(measured.models["a"]["sums"])
     fitness = make_fitness(num_items, **document)
-    return prospect(next(designs_for(fitness, measured.models)), measured, 0, sizes or {"sums": num_items})
+    return prospect(next(designs_for(fitness, measured)), measured, 0, sizes or {"sums": num_items})
 
 
 def test_halving_costs_what_its_rungs_cost() -> None:
@@ -85,7 +85,8 @@ def test_what_estimates_say_of_their_errors_is_what_is_seen() -> None:
 
 def test_other_designs_are_tried_where_response_models_fit() -> None:
     fitness, measured = make_fitness(300), make_measured(300, 3)
-    names = [design.name for design in designs_for(fitness, measured.models)]
+    names = [design.name for design in designs_for(fitness, measured)]
     assert names[:3] == ["as set", "every search item", "parent, 80 items, halving"]
-    nats = {name: {"sums": 5 * scores["sums"]} for name, scores in measured.models.items()}
+    models = {name: {"sums": 5 * scores["sums"]} for name, scores in measured.models.items()}
+    nats = Measured(measured.candidates, models, COSTS, {})
     assert [design.name for design in designs_for(fitness, nats)] == ["as set", "every search item"]
