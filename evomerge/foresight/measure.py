@@ -12,11 +12,12 @@ import numpy as np
 
 from evomerge.errors import EvomergeError
 from evomerge.execution import Executor, Job, Outcome, Responses
-from evomerge.finals import models_in
-from evomerge.fitness import Fitness
-from evomerge.fitness.rivals import known_rivals, scored_against
+from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.fitness.examiner import Examiner
+from evomerge.fitness.rivals import rivals, scored_against
 from evomerge.recipe import Recipe
-from evomerge.recipe.references import parents
+from evomerge.recipe.references import parents as parents_of
+from evomerge.recipe.references import references
 from evomerge.study import Study
 
 _BLOCK: Final = 10
@@ -55,27 +56,31 @@ class Measured:
     """What was seen.
 
     Attributes:
-        candidates: Scores of the first candidates of the search on every search item, by label.
-        models: Those of the models that they are made of, by name.
+        candidates: Answers of the first candidates of the search on every search item, by label.
+        models: Those of the models that they are made of or compared with, by name.
+        parents: Names of those that they are made of.
         costs: Of scoring them.
         failures: What failed, and why, by name.
-        rivals: Answers of the models that candidates are compared with, by name.
     """
 
     candidates: Sequence[Responses]
     models: Mapping[str, Responses]
+    parents: tuple[str, ...]
     costs: Costs
     failures: Mapping[str, str]
-    rivals: Mapping[str, Responses] = field(default_factory=dict)
 
-    def scores(self, fitness: Fitness, answers: Responses) -> Responses:
-        """Answers as scores: where the metric is agreement, whether a rival answered the same."""
-        return scored_against(fitness.spec, answers, self.rivals)
+    def examiner(self, fitness: Fitness, seed: int) -> Examiner:
+        """Who would examine candidates so.
 
-    def losses(self, fitness: Fitness, answers: Responses) -> tuple[float, ...]:
-        """One per objective, on all measured items."""
-        known = {name: fitness.estimates(responses, self.rivals) for name, responses in self.rivals.items()}
-        return fitness.objectives.losses(fitness.estimates(answers, self.rivals), known)
+        Raises:
+            EvomergeError: If a model that they are compared with could not be scored.
+        """
+        parents = {name: self.models[name] for name in self.parents if name in self.models}
+        return Examiner(fitness, seed, parents, self.models)
+
+    def scores(self, spec: FitnessSpec, answers: Responses) -> Responses:
+        """Scores of a candidate or a model by label, with agreement made out of answers."""
+        return scored_against(spec, answers, self.models)
 
 
 @dataclass(slots=True)
@@ -100,8 +105,8 @@ def measure(study: Study, executor: Executor, num_candidates: int, watch: Callab
     Raises:
         EvomergeError: If fewer than two candidates, or no model, could be scored.
     """
-    entries = models_in(study.some_recipe, study.fitness)
-    models = {entry.name: entry.recipe for entry in entries}
+    alone, parents = references(study.some_recipe), tuple(parents_of(study.some_recipe))
+    models = {name: alone[name] for name in dict.fromkeys((*parents, *rivals(study.fitness.spec)))}
     candidates = {f"candidate {number}": recipe for number, recipe in enumerate(_first(study, num_candidates))}
     recipes = models | candidates
     asked = list(_jobs(recipes, study))
@@ -117,13 +122,11 @@ def measure(study: Study, executor: Executor, num_candidates: int, watch: Callab
         watch(name, done + 1, len(asked))
     whole = {name: _whole(records[name], study) for name in recipes if name not in failures}
     scored = [whole[name] for name in candidates if name in whole]
-    if len(scored) < 2 or not any(name in whole for name in parents(study.some_recipe)):
+    if len(scored) < 2 or not any(name in whole for name in models):
         why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
         raise EvomergeError(f"Too few candidates and models could be scored to plan with. {why or 'Measure more.'}")
-    kept = [records[name] for name in whole]
-    made_of = {entry.name: whole[entry.name] for entry in entries if entry.kind == "reference" and entry.name in whole}
-    compared_with = known_rivals(study.fitness.spec, whole)
-    return Measured(scored, made_of, _costs(kept), failures, compared_with)
+    known = {name: whole[name] for name in models if name in whole}
+    return Measured(scored, known, parents, _costs([records[name] for name in whole]), failures)
 
 
 def _first(study: Study, number: int) -> list[Recipe]:
