@@ -104,9 +104,7 @@ _LISTED = (
     _decoder("llama", "mistral", "qwen2", "qwen3", "phi3", "granite", layers={"mlp": _GATED_MLP}),
     _decoder("olmo2", "olmo3", layers={"mlp": _GATED_MLP}, writes=_POST_NORMS),
     _decoder("gemma", "smollm3", layers={"mlp": _GATED_MLP}, ties=True),
-    _decoder(
-        *("gemma2", "gemma3_text"), layers={"mlp": _GATED_MLP}, ties=True, writes=_POST_NORMS, norm_offset=1.0
-    ),
+    _decoder(*("gemma2", "gemma3_text"), layers={"mlp": _GATED_MLP}, ties=True, writes=_POST_NORMS, norm_offset=1.0),
     _decoder(
         "mixtral",
         layers={

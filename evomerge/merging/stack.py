@@ -134,10 +134,11 @@ class LayerStack:
         original = self._modules[layer]
         if place == layer == shelf:
             return original
-        shared = {id(old): self.shelves[shelf].parameters[name] for name, old in original.named_parameters()}
-        shared |= {id(buffer): buffer for buffer in original.buffers()}
-        module = copy.deepcopy(original, {**shared, id(self.model.config): self.model.config})
+        parameters = self.shelves[shelf].parameters
+        shared: dict[int, object] = {id(old): parameters[name] for name, old in original.named_parameters()}
+        shared |= {id(kept): kept for kept in (*original.buffers(), self.model.config)}
+        module = copy.deepcopy(original, shared)
         for part in module.modules():
             if hasattr(part, "layer_idx"):
-                part.layer_idx = place
+                part.layer_idx = place  # type: ignore[assignment]  # any module may have one
         return module

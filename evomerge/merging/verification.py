@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from transformers.modeling_utils import PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from evomerge import seeds
 from evomerge.checkpoints import Checkpoint
@@ -37,6 +38,7 @@ def verify(folder: Path, recipe: Recipe, library: Library) -> float:
     Raises:
         EvomergeError: If logits differ by more than `TOLERANCE`, or the texts differ.
     """
+    disable_progress_bar()  # of transformers
     resident = ResidentModel(recipe, library)
     resident.hold(recipe)
     exported, _ = load_model(Checkpoint(folder), None)

@@ -209,7 +209,7 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     names = recipe.identities
     blends = [_blend_identity(recipe, name) for name in recipe.blends]
     donors = [names[recipe.donor], names[recipe.tokenizer_donor]]
-    tree = {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
+    tree: dict[str, Any] = {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
     if recipe.route is not None:
         tree["route"] = [[names[segment.source], segment.layers, segment.write] for segment in recipe.route]
     if recipe.ends is not None:

@@ -78,7 +78,7 @@ def _is_seen(layers: tuple[int, int] | None, route: Route, source: str) -> bool:
 
 
 def _rounded(recipe: Recipe, segment: Segment) -> Segment:
-    """A segment with its factor rounded, its layers named where they are known, and its source the first of its kind."""
+    """A segment with its factor rounded, its layers named where they are known, and its source no mere copy."""
     depth = depth_of(recipe, segment.source)
     layers = (0, depth - 1) if segment.layers is None and depth else segment.layers
     write = float(f"{segment.write or 1.0:.{SIGNIFICANT_DIGITS}g}")

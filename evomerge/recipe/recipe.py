@@ -173,7 +173,7 @@ class Recipe(Value):
         return self.donor_of(self.end_sources["embeddings"])
 
     def donor_of(self, source: str) -> str:
-        """Name of the model that a blend or model has its layout from: its origin, else its first expert or its base."""
+        """Name of the model that gives a blend or model its layout: its origin, else its first expert or its base."""
         while source in self.blends:
             blend = self.blends[source]
             source = blend.origin or blend.experts[0]

@@ -92,17 +92,19 @@ def joined(segments: Iterable[Segment]) -> Route:
     kept: list[Segment] = []
     for segment in segments:
         last = kept[-1] if kept else None
-        if last and last.layers and segment.layers and _follows(last, segment):
-            kept[-1] = last.model_copy(update={"layers": (last.layers[0], segment.layers[1])})
+        if last and (together := _together(last, segment)):
+            kept[-1] = last.model_copy(update={"layers": together})
         else:
             kept.append(segment)
     return tuple(kept)
 
 
-def _follows(last: Segment, segment: Segment) -> bool:
-    assert last.layers and segment.layers, "open segments are asked about nowhere"
-    same = (last.source, last.write) == (segment.source, segment.write)
-    return same and last.layers[1] + 1 == segment.layers[0]
+def _together(last: Segment, segment: Segment) -> tuple[int, int] | None:
+    """The layers of both, where the second goes on with what the first began."""
+    is_alike = (last.source, last.write) == (segment.source, segment.write)
+    if not is_alike or last.layers is None or segment.layers is None or last.layers[1] + 1 != segment.layers[0]:
+        return None
+    return last.layers[0], segment.layers[1]
 
 
 def route_faults(recipe: Recipe) -> Iterator[Fault]:

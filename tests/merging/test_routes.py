@@ -10,7 +10,6 @@ import transformers as hf
 from transformers.modeling_utils import PreTrainedModel
 
 from evomerge.documents import parse
-from evomerge.errors import CandidateFailed, EvomergeError
 from evomerge.merging import Library, Provenance, ResidentModel, export_model
 from evomerge.recipe import Recipe
 
@@ -60,9 +59,7 @@ MORE: dict[str, Callable[[], PreTrainedModel]] = {
         )
     ),
     "qwen3_moe": lambda: hf.Qwen3MoeForCausalLM(
-        hf.Qwen3MoeConfig(
-            **HEADS, num_experts=3, num_experts_per_tok=2, moe_intermediate_size=8, mlp_only_layers=[1]
-        )
+        hf.Qwen3MoeConfig(**HEADS, num_experts=3, num_experts_per_tok=2, moe_intermediate_size=8, mlp_only_layers=[1])
     ),
 }
 
