@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evomerge.documents import Tree, parse, shown, tree_of
+from evomerge.documents import Tree, key, parse, shown, tree_of
 from evomerge.errors import ConfigError, EvomergeError, Problem
 from evomerge.recipe.recipe import ModelRef, Recipe
 from evomerge.recipe.stages import SLOTS
@@ -81,7 +81,8 @@ def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, wher
     blends = {name: _opened(name, blend, space.groups, num_layers) for name, blend in space.blends.items()}
     genes, route = tuple(genes_in(blends)), space.route
     if route is not None:
-        ConfigError.raise_if_any(Problem(f"{where}: route", what) for what in route.misfits(num_layers))
+        faults = route.misfits(num_layers)
+        ConfigError.raise_if_any(Problem(f"{where}: {key(('route', *place))}", what) for place, what in faults)
         models = {name: model.model_copy(update={"layers": num_layers}) for name, model in models.items()}
         genes += route.genes(num_layers)
     template = space.model_copy(update={"models": dict(models)}).recipe_tree(blends)

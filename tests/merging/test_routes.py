@@ -1,5 +1,6 @@
 """Routes: what is scored is what is exported, for layers in any order and any factor on what they write."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from safetensors.torch import load_file
 from transformers.modeling_utils import PreTrainedModel
 
 from evomerge.documents import parse
+from evomerge.errors import CandidateFailed, EvomergeError
 from evomerge.merging import Library, Provenance, ResidentModel, export_model
 from evomerge.recipe import Recipe
 
@@ -108,18 +111,17 @@ def logits(model: PreTrainedModel) -> torch.Tensor:
 def check(make: Callable[[], PreTrainedModel], folder: Path) -> None:
     """Every route in turn in one resident model, against its export, which has other modules in other memory."""
     family(make, folder)
-    recipes = [recipe_of(folder, route) for route in (None, *ROUTES, None)]
-    resident = ResidentModel(recipes[0], Library())
-    answers = []
-    for number, recipe in enumerate(recipes):
+    resident, plain = resident_of(folder, None), logits(resident_of(folder, None).model)
+    for number, route in enumerate(ROUTES):
+        recipe = recipe_of(folder, route)
         resident.hold(recipe)
         exported = export_model(recipe, Library(), folder / f"out{number}", Provenance("A test."))
         loaded = hf.AutoModelForCausalLM.from_pretrained(exported)
-        answers.append(logits(resident.model))
-        assert torch.allclose(answers[-1], logits(loaded), rtol=0.0, atol=1e-4)
-        assert greedy(resident.model) == greedy(loaded) == greedy(loaded, use_cache=False)
-    assert torch.equal(answers[0], answers[-1]), "routes left a trace"
-    assert all(not torch.allclose(answers[0], other, atol=1e-2) for other in answers[1:-1])
+        assert torch.allclose(logits(resident.model), logits(loaded), rtol=0.0, atol=1e-4)
+        assert not torch.allclose(logits(loaded), plain, atol=1e-2)
+        assert greedy(resident.model) == greedy(loaded)
+    resident.hold(recipe_of(folder, None))
+    assert torch.equal(logits(resident.model), plain), "routes left a trace"
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -131,3 +133,159 @@ def test_an_exported_route_answers_as_the_resident_model(name: str, tmp_path: Pa
 @pytest.mark.parametrize("name", MORE)
 def test_an_exported_route_of_further_families(name: str, tmp_path: Path) -> None:
     check(MORE[name], tmp_path)
+
+
+WRITERS = {
+    **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral"), ("self_attn.o_proj", "mlp.down_proj")),
+    **dict.fromkeys(("gemma2", "gemma3"), ("post_attention_layernorm", "post_feedforward_layernorm")),
+}
+"""Modules whose outputs are added to the residual stream, as transformers' code has it."""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_factor_scales_what_a_layer_adds_to_the_stream(name: str, tmp_path: Path) -> None:
+    """The folded weights against hooks on the unfolded ones, with factors from 0.5 to 2."""
+    family(MODELS[name], tmp_path)
+    factors = [0.5, 1.3, 2.0, 0.8]
+    plain, folded = recipe_of(tmp_path, None), ResidentModel(recipe_of(tmp_path, None), Library())
+    folded.hold(recipe_of(tmp_path, [{"from": "mix", "layers": [n, n], "write": f} for n, f in enumerate(factors)]))
+    hooked = ResidentModel(plain, Library())
+    hooked.hold(plain)
+    unscaled = logits(hooked.model)
+    for layer, factor in zip(hooked.model.base_model.layers, factors, strict=True):
+        for writer in WRITERS[name]:
+            layer.get_submodule(writer).register_forward_hook(lambda _, __, output, by=factor: output * by)
+    assert torch.allclose(logits(hooked.model), logits(folded.model), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(unscaled, logits(folded.model), atol=1e-2)
+
+
+@pytest.fixture(scope="module")
+def llamas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return family(MODELS["llama"], tmp_path_factory.mktemp("llamas"))
+
+
+def resident_of(folder: Path, *routes: list[dict[str, Any]] | None, **rest: Any) -> ResidentModel:
+    """A resident model that held these routes one after the other."""
+    recipes = [recipe_of(folder, route, **rest) for route in routes]
+    resident = ResidentModel(recipes[0], Library())
+    for recipe in recipes:
+        resident.hold(recipe)
+    return resident
+
+
+class TestInMemory:
+    """Layers in any order without copies of their weights."""
+
+    def test_a_repeated_layer_shares_its_parameters_under_its_own_index(self, llamas: Path) -> None:
+        layers = resident_of(llamas, ROUTES[2]).model.base_model.layers
+        assert [layer.self_attn.layer_idx for layer in layers] == [0, 1, 2, 3, 4, 5]
+        homes = [layer.mlp.down_proj.weight.data_ptr() for layer in layers]
+        assert homes[1] == homes[2]
+        assert len(set(homes)) == 5, "other factors need other weights"
+
+    def test_caches_of_keys_and_values_are_right(self, llamas: Path) -> None:
+        model = resident_of(llamas, ROUTES[2]).model
+        assert greedy(model) == greedy(model, use_cache=False)
+
+    def test_layers_that_are_there_already_are_not_written_again(self, llamas: Path) -> None:
+        resident = resident_of(llamas, [{"from": "mix", "layers": [0, 2]}])
+        kept = resident.model.base_model.layers[2].mlp.down_proj.weight
+        kept.data.fill_(7.0)
+        resident.hold(recipe_of(llamas, [{"from": "a", "layers": [0, 1]}, {"from": "mix", "layers": [2, 3]}]))
+        assert resident.model.base_model.layers[2].mlp.down_proj.weight.eq(7.0).all()
+        resident.hold(recipe_of(llamas, [{"from": "mix", "layers": [2, 2], "write": 0.5}]))
+        assert not resident.model.base_model.layers[0].mlp.down_proj.weight.eq(7.0).any()
+
+    def test_what_it_held_before_leaves_no_trace(self, llamas: Path) -> None:
+        fresh = [logits(resident_of(llamas, route).model) for route in (None, *ROUTES)]
+        used = resident_of(llamas, *ROUTES, *reversed(ROUTES))
+        for route, expected in zip((None, *ROUTES), fresh, strict=True):
+            used.hold(recipe_of(llamas, route))
+            assert torch.equal(logits(used.model), expected)
+
+    def test_after_a_failure_nothing_is_taken_for_held(self, llamas: Path) -> None:
+        good = recipe_of(llamas, ROUTES[1])
+        resident = ResidentModel(good, Library())
+        resident.hold(good)
+        before = logits(resident.model)
+        with pytest.raises(CandidateFailed):
+            resident.hold(recipe_of(llamas, [{"from": "b", "layers": [0, 3]}, {"from": "b", "layers": [3, 4]}]))
+        resident.hold(good)
+        assert torch.equal(logits(resident.model), before)
+
+    def test_memory_grows_to_the_longest_candidate_and_no_further(self, llamas: Path) -> None:
+        routes = [[{"from": "mix", "layers": [n, n], "write": 0.5 + w / 8} for n in (0, 1)] for w in range(1, 8)]
+        resident = resident_of(llamas, *routes)
+        assert resident._stack is not None
+        assert len(resident._stack.shelves) == 4
+
+
+class TestExport:
+    """Ordinary checkpoints."""
+
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    def test_weights_are_rounded_once(self, llamas: Path, tmp_path: Path, dtype: str) -> None:
+        recipe = recipe_of(llamas, ROUTES[2], dtype=dtype)
+        exported = load_file(
+            export_model(recipe, Library(), tmp_path / "out", Provenance("A test.")) / "model.safetensors"
+        )
+        exact = load_file(
+            export_model(recipe_of(llamas, ROUTES[2]), Library(), tmp_path / "exact", Provenance("A test."))
+            / "model.safetensors"
+        )
+        held = resident_of(llamas, ROUTES[2], dtype=dtype).model.state_dict()
+        assert exported.keys() == held.keys() == exact.keys()
+        for name, tensor in exported.items():
+            assert torch.equal(tensor, held[name])
+            assert torch.equal(tensor, exact[name].to(tensor.dtype))
+
+    def test_it_needs_no_code_of_its_own(self, llamas: Path, tmp_path: Path) -> None:
+        folder = export_model(recipe_of(llamas, ROUTES[2]), Library(), tmp_path / "out", Provenance("A test."))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        assert config["num_hidden_layers"] == 6
+        assert config["architectures"] == ["LlamaForCausalLM"]
+        assert "auto_map" not in config
+        assert not [*folder.glob("*.py")]
+
+    def test_models_alone_without_any_blend(self, llamas: Path, tmp_path: Path) -> None:
+        route = [{"from": "a", "layers": [0, 2]}, {"from": "b", "layers": [1, 3]}]
+        recipe = recipe_of(llamas, route, blends={})
+        folder = export_model(recipe, Library(), tmp_path / "out", Provenance("A test."))
+        written, a, b = (load_file(path / "model.safetensors") for path in (folder, llamas / "a", llamas / "b"))
+        assert torch.equal(written["model.layers.3.mlp.up_proj.weight"], b["model.layers.1.mlp.up_proj.weight"])
+        assert all(torch.equal(written[name], a[name]) for name in a if ".layers." not in name)
+
+    def test_ends_come_from_where_they_are_said_to(self, llamas: Path, tmp_path: Path) -> None:
+        recipe = recipe_of(llamas, None, ends={"embeddings": "a", "head": "b"})
+        folder = export_model(recipe, Library(), tmp_path / "out", Provenance("A test."))
+        written, a, b = (load_file(path / "model.safetensors") for path in (folder, llamas / "a", llamas / "b"))
+        merged = resident_of(llamas, None).model.state_dict()
+        assert torch.equal(written["model.embed_tokens.weight"], a["model.embed_tokens.weight"])
+        assert torch.equal(written["lm_head.weight"], b["lm_head.weight"])
+        assert all(torch.equal(written[name], merged[name]) for name in merged if "norm" in name or "layers" in name)
+
+    def test_a_model_that_answers_otherwise_is_not_announced(self, tmp_path: Path) -> None:
+        """GPT-2's layers may hang on their own number, which no route can know."""
+        config = hf.GPT2Config(
+            vocab_size=32, n_positions=64, n_embd=16, n_layer=4, n_head=2, scale_attn_by_inverse_layer_idx=True
+        )
+        family(lambda: hf.GPT2LMHeadModel(config), tmp_path)
+        recipe = recipe_of(tmp_path, ROUTES[0])
+        with pytest.raises(EvomergeError, match=r"logits differ by up to .* greedy continuations do"):
+            export_model(recipe, Library(), tmp_path / "out", Provenance("A test."))
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_head_that_is_the_embeddings_comes_with_them(tmp_path: Path) -> None:
+    family(MODELS["qwen3"], tmp_path)
+    with pytest.raises(CandidateFailed, match="the models' head is their embeddings"):
+        resident_of(tmp_path, None, ends={"head": "a"})
+
+
+def test_families_whose_layers_are_not_known_are_refused(tmp_path: Path) -> None:
+    config = hf.BertConfig(
+        vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=4, num_attention_heads=2
+    )
+    family(lambda: hf.BertForMaskedLM(config), tmp_path)
+    with pytest.raises(CandidateFailed, match="routes over layers of bert are not known"):
+        resident_of(tmp_path, ROUTES[0])

@@ -10,7 +10,7 @@ from typing import Annotated, TypeAlias
 import pydantic
 
 from evomerge.documents import Tree, Value, fault
-from evomerge.recipe.route import Segment
+from evomerge.recipe.route import Fault, Segment
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Scalar
 
 Genes: TypeAlias = Mapping[str, Scalar]
@@ -69,8 +69,8 @@ class RouteGenerator(Value, ABC):
     def draw(self, values: Genes, num_layers: int) -> Drawn:
         """The route of some values, one for each gene."""
 
-    def misfits(self, num_layers: int) -> Iterator[str]:
-        """Why it does not suit sources of so many layers, in whole sentences."""
+    def misfits(self, num_layers: int) -> Iterator[Fault]:
+        """Why it does not suit sources of so many layers, each fault with its place in the route."""
         return iter(())
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pydantic
 
-from evomerge.recipe.route import joined
+from evomerge.recipe.route import Fault, joined
 from evomerge.spaces.genes import Gene
 from evomerge.spaces.routes.base import Drawn, Factors, Genes, RouteGenerator, include_gene, segment, write_gene
 
@@ -48,10 +48,10 @@ class Indicator(RouteGenerator):
         taken = [first, *(slot for slot in slots if values[f"{slot[2]}/include"]), last]
         return Drawn(joined(segment(source, layer, values.get(f"{name}/write", 1.0)) for source, layer, name in taken))
 
-    def misfits(self, num_layers: int) -> Iterator[str]:
+    def misfits(self, num_layers: int) -> Iterator[Fault]:
         """A first and a last layer that differ."""
         if num_layers < 2:
-            yield "needs models of 2 layers or more."
+            yield (), "needs models of 2 layers or more: the first begins the route and the last ends it."
 
     def _is_own(self, slot: Slot, num_layers: int) -> bool:
         return slot in self._row(0, num_layers)[1 : num_layers - 1]

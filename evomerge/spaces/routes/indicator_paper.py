@@ -7,7 +7,7 @@ from typing import Literal
 
 import pydantic
 
-from evomerge.recipe.route import joined
+from evomerge.recipe.route import Fault, joined
 from evomerge.recipe.stream_scales import fold_connections
 from evomerge.spaces.genes import FloatGene, Gene
 from evomerge.spaces.routes.base import Drawn, Genes, RouteGenerator, segment
@@ -55,7 +55,7 @@ class IndicatorOfPaper(RouteGenerator):
             writes = [*fold_connections(path, one_plus_w).writes]
         return Drawn(joined(segment(*row[number], write) for number, write in zip(path, writes, strict=True)))
 
-    def misfits(self, num_layers: int) -> Iterator[str]:
+    def misfits(self, num_layers: int) -> Iterator[Fault]:
         """A first and a last layer that differ."""
         if num_layers < 2:
-            yield "needs models of 2 layers or more."
+            yield (), "needs models of 2 layers or more: the first begins the route and the last ends it."

@@ -9,7 +9,7 @@ import pydantic
 from pydantic_core import InitErrorDetails
 
 from evomerge.documents import Tree, faults_at
-from evomerge.recipe.route import Segment, joined
+from evomerge.recipe.route import Fault, Segment, joined
 from evomerge.spaces.genes import ChoiceGene, Gene, IntGene
 from evomerge.spaces.holes import Path, check_holes, corners, fill, genes_in, is_list, open_holes
 from evomerge.spaces.routes.base import Drawn, Genes, RouteGenerator
@@ -71,13 +71,13 @@ class Segments(RouteGenerator):
         taken = [stretch for stretch in stretches if stretch.include] or stretches[:1]
         return Drawn(joined(Segment.of(s.source, s.layers, s.write or 1.0) for s in taken for _ in range(s.repeat)))
 
-    def misfits(self, num_layers: int) -> Iterator[str]:
+    def misfits(self, num_layers: int) -> Iterator[Fault]:
         """Layers that do not exist."""
         for index, part in enumerate(self._opened):
             layers = part.get("layers")
             ends = [end.high if isinstance(end, IntGene) else end for end in layers] if is_list(layers) else []
             if ends and max(ends) >= num_layers:
-                yield f"[{index}].layers: layer {max(ends)} does not exist: the models' last is {num_layers - 1}."
+                yield (index, "layers"), f"layer {max(ends)} does not exist: the models' last is {num_layers - 1}."
 
     @property
     def _opened(self) -> Tree:

@@ -8,7 +8,7 @@ from typing import Literal
 import pydantic
 
 from evomerge.documents import Tree
-from evomerge.recipe.route import Segment, joined
+from evomerge.recipe.route import Fault, Segment, joined
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, IntGene
 from evomerge.spaces.routes.base import Drawn, Factors, Genes, RouteGenerator, include_gene, segment, write_gene
 
@@ -64,10 +64,10 @@ class Tailor(RouteGenerator):
         blend: Tree = {"origin": self.home, "experts": [*self.sources], "rules": [*rules, nothing]}
         return Drawn(route, {_BLEND: blend})
 
-    def misfits(self, num_layers: int) -> Iterator[str]:
+    def misfits(self, num_layers: int) -> Iterator[Fault]:
         """More layers to remove than may be."""
         if self.remove != "any" and self.remove >= num_layers:
-            yield f"removes {self.remove} layers, but the models have {num_layers}. Leave one or more."
+            yield ("remove",), f"removes {self.remove} layers, but the models have {num_layers}. Leave one or more."
 
     def _removal_genes(self, num_layers: int) -> list[Gene]:
         if self.remove == "any":
