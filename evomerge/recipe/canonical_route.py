@@ -99,9 +99,10 @@ def _end(recipe: Recipe, source: str) -> str:
 
 
 def _is_copy(blend: Blend) -> bool:
-    if len(blend.experts) != 1 or len(blend.rules) != 1 or blend.rules[0].where is not None:
-        return False
-    return blend.rules[0].pipe == (_COPY if blend.origin is None else (Origin(origin="zero"), *_COPY))
+    """Whether every tensor of a blend is that of its only expert."""
+    copy = _COPY if blend.origin is None else (Origin(origin="zero"), *_COPY)
+    is_covered = blend.origin is None or any(rule.where is None for rule in blend.rules)  # else the origin shows
+    return len(blend.experts) == 1 and is_covered and all(rule.pipe == copy for rule in blend.rules)
 
 
 def _is_whole(recipe: Recipe, route: Sequence[Segment]) -> bool:
