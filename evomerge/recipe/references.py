@@ -11,10 +11,10 @@ def references(recipe: Recipe) -> dict[str, Recipe]:
     """Reference recipes by a name for tables and figures.
 
     Args:
-        recipe: Any recipe of a search; its models and the experts of its result are what counts, or the models that its
-            route takes layers from where nothing is blended.
+        recipe: Any recipe of a search; its models and the experts of its result are what counts. Where nothing is blended,
+            all models are experts.
     """
-    sources = recipe.blends[recipe.result].experts if recipe.blends else recipe.sources
+    sources = recipe.blends[recipe.result].experts if recipe.blends else [*recipe.models]
     experts = [name for name in sources if name in recipe.models]
     found = {name: _average(recipe, (name,)) for name in recipe.models}
     if len(experts) > 1:
