@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from evomerge import seeds
-from evomerge.checkpoints import check_mergeable, digest_of
+from evomerge.checkpoints import check_mergeable, check_routable, digest_of
 from evomerge.documents import Tree, parse
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
@@ -112,6 +112,9 @@ def assemble(settings: Settings) -> Study:
     document = document.model_copy(update={"calibration": _calibration(document, where)})
     _check_statistics(document, models, where)
     space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
+    if space.route is not None:
+        some = space.decode(tuple(_anything(gene) for gene in space.genes))
+        check_routable(checkpoints, some.donor, map(some.donor_of, space.route.sources), where)
     space = dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
     fitness = open_fitness(settings)
     ConfigError.raise_if_any(unknown_rivals(fitness.spec, models, settings.file("fitness")))
