@@ -10,6 +10,7 @@ from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared, row_
 from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.library import Library
 from evomerge.recipe import Recipe
+from evomerge.recipe.spans import Span
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -90,24 +91,27 @@ class Merge:
             CandidateFailed: If the models' tensors do not fit together.
         """
         result, dtype = self._recipe.result, self.dtype(name)
-        rule = self._blends.rule(result, name) if dtype.is_floating_point else None
-        in_pieces = place.device.type == "cpu" and place.is_contiguous()
-        if rule is None or not can_cut(rule.parts) or not in_pieces or self._blends.has_adapters(result):
+        parts = self._blends.parts(result, name) if dtype.is_floating_point else []
+        in_pieces = place.device.type == "cpu" and place.is_contiguous() and not self._blends.has_adapters(result)
+        rules = [(span, rule) for span, rule in parts if rule is not None and can_cut(rule.parts)]
+        if not in_pieces or not rules or len(rules) < len(parts):
             place.copy_(self.tensor(name).to(dtype))
             return
         if name in self._blends.num_shared:
             place[self._blends.num_shared[name] :].copy_(self._own_rows(name).to(dtype))
             place = place[: self._blends.num_shared[name]]
-        self._into_flat(rule, name, place.view(-1))
+        for span, rule in rules:
+            self._into_flat(rule, span, name, place.view(-1))
 
-    def _into_flat(self, rule: Rule, name: str, flat: torch.Tensor) -> None:
-        """Overwrite the rows that all models have, piece by piece."""
+    def _into_flat(self, rule: Rule, span: Span, name: str, flat: torch.Tensor) -> None:
+        """Overwrite the part of a tensor that a rule governs, piece by piece."""
         dtype, site = self.dtype(name), self._blends.site(self._recipe.result, rule, name)
         experts, origin = self._blends.inputs(self._recipe.result, name)
         sources = Sources(
             [expert.flatten() for expert in experts],
             origin if origin is None else origin.flatten(),
             site.keys,
+            span=span,
             width=row_width(rule.parts, experts[0]),
         )
 
@@ -116,7 +120,7 @@ class Merge:
             flat[start : start + piece.numel()].copy_(piece if flat.dtype == dtype else piece.to(dtype))
 
         parts, site = prepared(rule.parts, sources, site, self._facts)
-        if self._is_fused and flat.dtype == dtype and (loop := Loop.of(parts, site)):
+        if self._is_fused and flat.dtype == dtype and sources.is_whole and (loop := Loop.of(parts, site)):
             merge_fused(loop, parts, sources, site, self._facts, flat)
         else:
             merge_into(parts, sources, site, write)

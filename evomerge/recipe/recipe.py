@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -13,6 +13,7 @@ from evomerge.documents import Value, fault, shown, suggestion, tree_of
 from evomerge.recipe.adapters import adapter_faults
 from evomerge.recipe.calibration import Calibration
 from evomerge.recipe.presets import PRESETS, PresetValue
+from evomerge.recipe.spans import span_faults
 from evomerge.recipe.stages import Pipe, StageValue
 from evomerge.recipe.where import Where
 
@@ -103,7 +104,13 @@ class Blend(Value):
             found += [((*place, *inner), what) for inner, what in _misfits(rule, self)]
             if index + 1 < len(self.all_rules) and rule.where in (None, Where()):
                 found.append((place, 'has no "where", so that no later rule ever acts. Move it to the end.'))
-        return found
+        return found or [(("rules", index), what) for index, what in span_faults(self._stages)]
+
+    @property
+    def _stages(self) -> list[tuple[Where | None, Sequence[StageValue]]]:
+        """Selector and stages of every rule."""
+        pipes = (rule.pipe if isinstance(rule, PipeRule) else rule.pipe(len(self.experts)) for rule in self.all_rules)
+        return [(rule.where, pipe) for rule, pipe in zip(self.all_rules, pipes, strict=True)]
 
 
 class TokenizerPolicy(Value):
