@@ -169,7 +169,8 @@ class Blends:
 
         Rules are None where the tensor is the origin's own.
         """
-        rules, (start, stop) = self._rules_for(source, name), self._stretches[name]
+        start, stop = self._stretches[name]
+        rules = self._rules_for(source, name)
         spans = [rule.where.span if rule.where else None for rule in rules]
         found = cut(spans, (start, min(stop, start + self._num_merged(name))))
         return [((a - start, b - start), None if place is None else rules[place]) for (a, b), place in found]
@@ -177,10 +178,14 @@ class Blends:
     def _rules_for(self, source: str, name: str) -> list[Rule]:
         """The rules of a blend for a tensor or part of it, up to the first that is for all of it."""
         position, found = self._donor.position(name), list[Rule]()
+        start, stop = self._stretches[name]
         for rule in self._rules[source]:
+            span = rule.where.span if rule.where else None
+            if span is not None and not (span[0] < stop and start < span[1]):  # asked first: members have many spans
+                continue
             if rule.where is None or rule.where.matches(name, position.layer, position.role):
                 found.append(rule)
-                if rule.where is None or rule.where.span is None:
+                if span is None:
                     break
         return found
 

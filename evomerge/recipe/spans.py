@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ Span: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TensorSpan:
     """The place of a tensor among the flattened parameters of its model.
 
     Attributes:
@@ -43,11 +44,17 @@ def cut(spans: Sequence[Span | None], whole: Span) -> list[tuple[Span, int | Non
     Returns:
         Parts in order, neighbours with different places in `spans`; None for a part that lies in none.
     """
-    clipped = [(0, whole[1]) if span is None else span for span in spans]
-    ends = {whole[0], whole[1], *(end for span in clipped for end in span if whole[0] < end < whole[1])}
+    clipped = [(max(span[0], whole[0]), span[1]) if span else whole for span in spans]
+    waiting = sorted(range(len(clipped)), key=lambda index: clipped[index], reverse=True)
+    ends = {*whole, *(end for span in clipped for end in span if whole[0] < end < whole[1])}
+    open_: list[int] = []  # a heap, so that the first of those that are open is on top
     parts: list[tuple[Span, int | None]] = []
     for start, stop in itertools.pairwise(sorted(ends)):
-        found = next((i for i, span in enumerate(clipped) if span[0] <= start and stop <= span[1]), None)
+        while waiting and clipped[waiting[-1]][0] <= start:
+            heapq.heappush(open_, waiting.pop())
+        while open_ and clipped[open_[0]][1] <= start:
+            heapq.heappop(open_)
+        found = open_[0] if open_ else None
         if parts and parts[-1][1] == found:
             start = parts.pop()[0][0]
         parts.append(((start, stop), found))
