@@ -13,6 +13,7 @@ from evomerge.recipe import Recipe
 from evomerge.runs import Asked, Evaluated, Event, Failed, RunLog, Told
 from evomerge.runs.replay import Progress, replay
 from evomerge.spaces import SearchSpace
+from evomerge.spaces.lineage import LineageSpace
 
 WORST_LOSS = 1.0
 """Of a candidate that fails before any other was scored: an accuracy of zero."""
@@ -32,7 +33,7 @@ class Search:
         watch: Told every event after it was logged.
     """
 
-    space: SearchSpace
+    space: SearchSpace | LineageSpace
     optimizer: Optimizer
     executor: Executor
     fitness: Fitness
@@ -49,7 +50,7 @@ class Search:
         Returns:
             Everything asked and told.
         """
-        self._progress = replay(self.log, self.optimizer)
+        self._progress = replay(self.log, self.optimizer, self.fitness.item_scores)
         interrupted = deque(self._progress.in_flight)
         while True:
             while len(self._flying) < self.executor.capacity and (number := self._next(interrupted)) is not None:
@@ -99,7 +100,10 @@ class Search:
         losses = self.fitness.losses(result.responses) if isinstance(result, Evaluated) else self._worst()
         self._log(result, Told(result.number, losses))
         self._progress.losses[result.number] = losses
-        self.optimizer.tell(result.number, Scored(losses))
+        if isinstance(result, Evaluated):
+            self.optimizer.tell(result.number, Scored(losses, items_I=self.fitness.item_scores(result.responses)))
+        else:
+            self.optimizer.tell(result.number, Scored(losses))
 
     def _tell_failures(self) -> None:
         """Told last, when nothing is in flight, so that what was worst does not depend on who was first."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+
 from evomerge.errors import ConfigError, Problem
 from evomerge.fitness.estimators import Estimate, Scores, subset_mean
 from evomerge.fitness.estimators.configs import MeanConfig
@@ -70,6 +72,17 @@ class Fitness:
     def estimates(self, responses: Mapping[str, Scores]) -> dict[str, Estimate]:
         """Each task's score from the responses, by label."""
         return {label: subset_mean(scores_I) for label, scores_I in responses.items()}
+
+    def item_scores(self, responses: Mapping[str, Scores]) -> Scores:
+        """The score of every search item, task by task in the order of the document, higher is better, (I,)."""
+        falls = {
+            label
+            for name, labels in self.objectives.members.items()
+            for label in labels
+            if not self.objectives.higher_is_better[name]
+        }
+        parts = [1 - responses[label] if label in falls else responses[label] for label in self.spec.searched]
+        return np.concatenate(parts, dtype=np.float32)
 
     def losses(self, responses: Mapping[str, Scores]) -> tuple[float, ...]:
         """What an optimiser minimises, one number per objective."""

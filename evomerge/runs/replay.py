@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evomerge.errors import EvomergeError
 from evomerge.execution import Responses
-from evomerge.optimizers.base import Optimizer, Scored
+from evomerge.optimizers.base import ItemScores, Optimizer, Scored
 from evomerge.runs.events import Asked, Evaluated, Told
 from evomerge.runs.log import RunLog
 from evomerge.spaces.genes import Genome
@@ -34,27 +35,31 @@ class Progress:
         return [number for number in range(len(self.genomes)) if number not in self.losses]
 
 
-def replay(log: RunLog, optimizer: Optimizer) -> Progress:
+def replay(log: RunLog, optimizer: Optimizer, item_scores: Callable[[Responses], ItemScores]) -> Progress:
     """Repeat every logged ask and tell on a fresh optimiser.
 
     Args:
         log: The run's.
         optimizer: Built as it was when the run began, and not used since.
+        item_scores: Makes the scores of single items from responses.
 
     Raises:
         EvomergeError: If the optimiser proposes something else than it did then.
     """
-    progress = Progress()
+    progress, scores = Progress(), dict[int, ItemScores]()
     for event in log.events():
         match event:
             case Asked(number, genome, digest):
                 _check_same(number, genome, optimizer.ask())
                 progress.genomes.append(genome)
                 progress.digests.append(digest)
-            case Evaluated(number=number, responses=responses, twin=None):
-                progress.known[progress.digests[number]] = (number, responses)
+            case Evaluated(number=number, responses=responses, twin=twin):
+                scores[number] = item_scores(responses)
+                if twin is None:
+                    progress.known[progress.digests[number]] = (number, responses)
             case Told(number, losses):
-                optimizer.tell(number, Scored(losses))
+                scored = Scored(losses, items_I=scores.pop(number)) if number in scores else Scored(losses)
+                optimizer.tell(number, scored)
                 progress.losses[number] = losses
     return progress
 

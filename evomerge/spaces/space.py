@@ -39,6 +39,11 @@ class SearchSpace:
     seeds: tuple[Genome, ...]
     where: str
 
+    @property
+    def summary(self) -> str:
+        """What is searched, in a few words."""
+        return f"{len(self.genes)} genes"
+
     def decode(self, genome: Genome) -> Recipe:
         """The recipe of a genome.
 
