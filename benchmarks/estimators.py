@@ -27,7 +27,7 @@ from evomerge.fitness.estimators.registry import make_estimator
 from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.fitness.selectors import Selector, collect
 from evomerge.fitness.selectors import configs as selectors
-from evomerge.fitness.selectors.registry import SELECTORS, make_selector
+from evomerge.fitness.selectors.registry import SELECTORS, Draw, make_selector
 from evomerge.testing.responses import Scenario, Simulated, simulate
 
 SCENARIOS = {
@@ -102,7 +102,7 @@ def parts(
 ) -> tuple[Selector, Estimator]:
     """A selector and an estimator for the candidates of a seed."""
     pool = Pool(simulated.parents_PN.shape[1], banks[row.dimensions], simulated.parents_PN)
-    selector = make_selector(row.selector, pool, number, seed)
+    selector = make_selector(row.selector, pool, number, Draw(seed))
     return selector, make_estimator(row.estimator, pool, selector.design)
 
 

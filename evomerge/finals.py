@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from evomerge.documents import tree_of
 from evomerge.execution import Executor, Items, Job, Outcome
 from evomerge.fitness import Fitness
 from evomerge.fitness.items import SPLITS
+from evomerge.fitness.spec import SplitName
 from evomerge.recipe import Recipe
-from evomerge.recipe.references import references
+from evomerge.recipe.references import parents, references
 from evomerge.runs import Assessed, Event, RunLog
-from evomerge.runs.replay import Progress
+from evomerge.runs.progress import Progress
 from evomerge.runs.results import layers
 from evomerge.spaces import Genome, SearchSpace
 from evomerge.spaces.lineage import LineageSpace
@@ -39,12 +40,12 @@ def entries(
         num_finalists: How many distinct candidates, taken in layers of domination.
     """
     chosen: dict[str, Entry] = {}
-    for position in layers([progress.losses[number] for number in sorted(progress.losses)]):
-        number = sorted(progress.losses)[position]
-        digest = progress.digests[number]
-        if len(chosen) < num_finalists and digest in progress.known and digest not in chosen:
+    scored = progress.scored
+    for position in layers([progress.losses[number] for number in scored]):
+        number = scored[position]
+        if len(chosen) < num_finalists:
             recipe = space.decode(progress.genomes[number])
-            chosen[digest] = Entry(f"candidate {progress.known[digest][0]}", "finalist", recipe)
+            chosen.setdefault(progress.digests[number], Entry(f"candidate {number}", "finalist", recipe))
     if favourite is not None:
         recipe = space.decode(favourite)
         chosen.setdefault(recipe.digest, Entry("favourite", "finalist", recipe))
@@ -52,8 +53,23 @@ def entries(
     return [*chosen.values(), *(Entry(name, "reference", recipe) for name, recipe in references(some).items())]
 
 
+def models_in(recipe: Recipe) -> list[Entry]:
+    """The models that candidates are made of, each alone.
+
+    Args:
+        recipe: Any recipe of the search.
+    """
+    alone = references(recipe)
+    return [Entry(name, "reference", alone[name]) for name in parents(recipe)]
+
+
 def assess(
-    field: list[Entry], executor: Executor, fitness: Fitness, log: RunLog, watch: Callable[[Event], None]
+    field: list[Entry],
+    executor: Executor,
+    fitness: Fitness,
+    log: RunLog,
+    watch: Callable[[Event], None],
+    splits: Sequence[SplitName] = SPLITS,
 ) -> None:
     """Score every entry on every split that the log has no score of yet.
 
@@ -63,9 +79,10 @@ def assess(
         fitness: The run's.
         log: Events go here; the test split is touched by no other part of evomerge.
         watch: Told every event after it was logged.
+        splits: On which; the test split before the search is over would be a mistake.
     """
     done = {(event.digest, event.split, event.name) for event in log.events() if isinstance(event, Assessed)}
-    pending = [job for job in _jobs(field, fitness) if (job[0].recipe.digest, job[1], job[0].name) not in done]
+    pending = [job for job in _jobs(field, fitness, splits) if (job[0].recipe.digest, job[1], job[0].name) not in done]
     waiting = iter(enumerate(pending))
     flying = 0
     while True:
@@ -82,9 +99,11 @@ def assess(
             watch(event)
 
 
-def _jobs(field: list[Entry], fitness: Fitness) -> Iterator[tuple[Entry, str, Items]]:
+def _jobs(
+    field: list[Entry], fitness: Fitness, splits: Sequence[SplitName]
+) -> Iterator[tuple[Entry, SplitName, Items]]:
     for entry in field:
-        for split in SPLITS:
+        for split in splits:
             yield entry, split, fitness.items(split)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evomerge.execution import Executor, Job, Outcome
-from evomerge.fitness import Fitness
-from evomerge.optimizers.base import Optimizer, Scored
-from evomerge.recipe import Recipe
+from evomerge.fitness.examiner import Examiner
+from evomerge.generation import Generation
+from evomerge.optimizers.base import Optimizer
 from evomerge.runs import Asked, Evaluated, Event, Failed, RunLog, Told
-from evomerge.runs.replay import Progress, replay
+from evomerge.runs.budget import Budget
+from evomerge.runs.progress import Progress
+from evomerge.runs.replay import replay, scored
 from evomerge.spaces import SearchSpace
 from evomerge.spaces.lineage import LineageSpace
 
@@ -27,22 +29,24 @@ class Search:
         space: What may be merged.
         optimizer: Fresh, as it was when the run began.
         executor: Where candidates are scored.
-        fitness: What better means.
+        examiner: What they are asked.
         log: The run's memory; all that survives a crash.
-        budget: Candidates to ask for.
+        budget: When to end.
+        largest: Candidates of a generation where some items are asked; those of optimisers that never wait would have
+            no end.
         watch: Told every event after it was logged.
     """
 
     space: SearchSpace | LineageSpace
     optimizer: Optimizer
     executor: Executor
-    fitness: Fitness
+    examiner: Examiner
     log: RunLog
-    budget: int
+    budget: Budget
+    largest: int = 16
     watch: Callable[[Event], None] = lambda event: None
-    _progress: Progress = field(default_factory=Progress)
-    _flying: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    _failed: list[Failed] = field(default_factory=list)
+    progress: Progress = field(default_factory=Progress)
+    _flying: set[int] = field(default_factory=set)
 
     def run(self) -> Progress:
         """Search until the budget is spent or the space is exhausted.
@@ -50,73 +54,93 @@ class Search:
         Returns:
             Everything asked and told.
         """
-        self._progress = replay(self.log, self.optimizer, self.fitness.item_scores)
-        interrupted = deque(self._progress.in_flight)
+        self.progress = replay(self.log, self.optimizer, self.examiner)
         while True:
-            while len(self._flying) < self.executor.capacity and (number := self._next(interrupted)) is not None:
-                self._launch(number, self.space.decode(self._progress.genomes[number]))
-            if self._failed and not self._flying:
-                self._tell_failures()
-            elif not self._flying:
-                return self._progress
+            generation = Generation(self.progress, self.examiner)
+            for num_items in generation.rungs():
+                self._examine(generation, num_items)
+            if not generation.members:
+                return self.progress
+            self._tell_rest(generation)
+
+    def _examine(self, generation: Generation, num_items: int) -> None:
+        """Ask everyone who is still in the race, until they have answered so many items of each task."""
+        waiting = deque(generation.racers)
+        while True:
+            while len(self._flying) < self.executor.capacity:
+                if (number := waiting.popleft() if waiting else self._join(generation)) is None:
+                    break
+                self._send(generation, number, num_items)
+            if not self._flying:
+                return
             for outcome in self.executor.wait():
                 self._receive(outcome)
+                if outcome.failure is None:
+                    waiting.appendleft(outcome.number)  # so that the worker that holds its weights goes on with it
 
-    def _next(self, interrupted: deque[int]) -> int | None:
-        """A candidate that a crash left without an outcome, else a new one; None when there is nothing to propose."""
-        if interrupted:
-            return interrupted.popleft()
-        if len(self._progress.genomes) == self.budget or (genome := self.optimizer.ask()) is None:
+    def _join(self, generation: Generation) -> int | None:
+        """Ask for a candidate; None when there is nothing to propose, or none may join."""
+        is_full = self.examiner.is_sequential and len(generation.members) >= self.largest
+        has_begun = self.examiner.is_sequential and generation.members  # its length is no matter of who was fast
+        is_spent = not (has_begun or self.budget.allows(self.progress.spent))
+        number = len(self.progress.genomes)
+        if not generation.is_open or is_full or is_spent or number >= self.budget.candidates:
             return None
-        number, digest = len(self._progress.genomes), self.space.decode(genome).digest
-        self._log(Asked(number, genome, digest))
-        self._progress.genomes.append(genome)
-        self._progress.digests.append(digest)
+        if (genome := self.optimizer.ask()) is None:
+            return None
+        self._log(Asked(number, genome, self.space.decode(genome).digest, generation.number))
+        generation.join(number)
         return number
 
-    def _launch(self, number: int, recipe: Recipe) -> None:
-        """Send a candidate, unless its recipe was scored before or is being scored."""
-        if recipe.digest in self._progress.known:
-            twin, responses = self._progress.known[recipe.digest]
-            self._tell(Evaluated(number, self.fitness.search_items, responses, twin=twin))
-            return
-        self._flying[recipe.digest].append(number)
-        if len(self._flying[recipe.digest]) == 1:
-            self.executor.submit(Job(number, recipe, self.fitness.search_items))
+    def _send(self, generation: Generation, number: int, num_items: int) -> None:
+        """Send a candidate's next items, unless it has answered them or another with the same recipe answers."""
+        source = self.progress.sources[number]
+        if source == number and (items := generation.next_items(number, num_items)):
+            self._flying.add(number)
+            self.executor.submit(Job(number, self.space.decode(self.progress.genomes[number]), items))
+        elif not self.examiner.is_sequential and (source == number or source in self.progress.losses):
+            for twin in [twin for twin in generation.members if self.progress.sources[twin] == source]:
+                if twin not in self.progress.losses:
+                    self._tell(twin)
 
     def _receive(self, outcome: Outcome) -> None:
-        first, *twins = self._flying.pop(self._progress.digests[outcome.number])
+        self._flying.remove(outcome.number)
         if outcome.failure is not None:
-            self._failed += [Failed(number, outcome.failure, outcome.attempts) for number in (first, *twins)]
+            self._log(Failed(outcome.number, outcome.failure, outcome.attempts))
             return
-        items = self.fitness.search_items
-        timings = (outcome.merge_s, outcome.score_s, outcome.attempts)
-        self._progress.known[self._progress.digests[first]] = (first, outcome.responses)
-        self._tell(Evaluated(first, items, outcome.responses, *timings))
-        for number in twins:
-            self._tell(Evaluated(number, items, outcome.responses, twin=first))
+        cost = (outcome.merge_s, outcome.score_s, outcome.attempts, None, outcome.tokens)
+        self._log(Evaluated(outcome.number, outcome.items, outcome.responses, *cost))
 
-    def _tell(self, result: Evaluated | Failed) -> None:
-        losses = self.fitness.losses(result.responses) if isinstance(result, Evaluated) else self._worst()
-        self._log(result, Told(result.number, losses))
-        self._progress.losses[result.number] = losses
-        if isinstance(result, Evaluated):
-            self.optimizer.tell(result.number, Scored(losses, items_I=self.fitness.item_scores(result.responses)))
-        else:
-            self.optimizer.tell(result.number, Scored(losses))
+    def _tell_rest(self, generation: Generation) -> None:
+        """In the order of asking, but failures last, so that what was worst does not depend on who was first."""
+        untold = [number for number in generation.members if number not in self.progress.losses]
+        failed = [number for number in untold if self.progress.sources[number] in self.progress.failures]
+        for number in untold:
+            if number not in failed:
+                self._tell(number)
+        for number in failed:
+            self._tell_failure(number)
 
-    def _tell_failures(self) -> None:
-        """Told last, when nothing is in flight, so that what was worst does not depend on who was first."""
-        failures, self._failed = sorted(self._failed, key=lambda failure: failure.number), []
-        for failure in failures:
-            self._tell(failure)
+    def _tell(self, number: int) -> None:
+        source = self.progress.sources[number]
+        sheet = self.progress.sheets[source]
+        worth = self.examiner.worth(sheet, self.progress.generations[source])
+        twin = [] if source == number else [Evaluated(number, *sheet.sorted(), twin=source)]
+        self._log(*twin, told := Told(number, worth.losses, worth.errors, worth.violations))
+        self.optimizer.tell(number, scored(told, self.progress, self.examiner))
 
-    def _worst(self) -> tuple[float, ...]:
-        """Per objective, the worst loss seen: rank-based optimisers need no more than the order."""
-        told = list(self._progress.losses.values())
-        return tuple(max(column) for column in zip(*told, strict=True)) or (WORST_LOSS,) * self.fitness.num_objectives
+    def _tell_failure(self, number: int) -> None:
+        """Tell the worst losses seen: rank-based optimisers need no more than the order."""
+        seen = [self.progress.losses[other] for other in self.progress.losses]
+        worst = tuple(max(column) for column in zip(*seen, strict=True))
+        worst = worst or (WORST_LOSS,) * self.examiner.fitness.num_objectives
+        source = self.progress.failures[self.progress.sources[number]]
+        twin = [] if source.number == number else [Failed(number, source.reason, source.attempts)]
+        self._log(*twin, told := Told(number, worst))
+        self.optimizer.tell(number, scored(told, self.progress, self.examiner))
 
     def _log(self, *batch: Event) -> None:
         self.log.append(*batch)
         for event in batch:
+            self.progress.take(event)
             self.watch(event)

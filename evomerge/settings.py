@@ -81,6 +81,11 @@ class Settings(Value):
         optimizer: `name` and settings of the optimiser.
         executor: Where candidates are scored.
         candidates: How many the search asks for.
+        items: Answers that it may ask for, all tasks together; absent: any number. The models' own and those of the
+            finals do not count. Where candidates are raced, a generation that was begun is finished.
+        tokens: That it may put through models; absent: any number.
+        seconds: That workers may spend on it; absent: any number.
+        generation: Most candidates that are raced together, for optimisers whose generations have no end.
         finalists: How many of them are scored on unseen items.
         seed: Of everything random.
         start_from: Folder of a finished run, whose finalists are added to the seeds.
@@ -93,6 +98,10 @@ class Settings(Value):
     optimizer: dict[str, Tree]
     executor: ExecutorSettings
     candidates: int = pydantic.Field(default=200, ge=1)
+    items: int | None = pydantic.Field(default=None, ge=1)
+    tokens: int | None = pydantic.Field(default=None, ge=1)
+    seconds: float | None = pydantic.Field(default=None, gt=0)
+    generation: int = pydantic.Field(default=16, ge=1)
     finalists: int = pydantic.Field(default=8, ge=1)
     seed: int = pydantic.Field(default=0, ge=0)
     start_from: str | None = None

@@ -26,7 +26,8 @@ from evomerge.merging.statistics import data_digest
 from evomerge.optimizers.base import Optimizer
 from evomerge.optimizers.registry import make_optimizer
 from evomerge.recipe.calibration import Calibration
-from evomerge.recipe.recipe import ModelRef
+from evomerge.recipe.recipe import ModelRef, Recipe
+from evomerge.runs.budget import Budget
 from evomerge.settings import InlineSettings, RaySettings, Settings
 from evomerge.spaces import SearchSpace, SpaceFile, bind, measured_in, parse_space
 from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, is_breed, lattice_of, parse_breed
@@ -64,17 +65,27 @@ class Study:
             self.settings.candidates,
         )
 
+    @property
+    def some_recipe(self) -> Recipe:
+        """A recipe of the space: the first of its seeds, else one end of every gene."""
+        some = self.space.seeds[0] if self.space.seeds else None
+        return self.space.decode(some or tuple(_anything(gene) for gene in self.space.genes))
+
+    @property
+    def budget(self) -> Budget:
+        """What the search may spend."""
+        settings = self.settings
+        return Budget(settings.candidates, settings.items, settings.tokens, settings.seconds)
+
     def executor(self) -> Executor:
         """A running executor; the caller closes it."""
         return open_executor(self.settings, self.worker_plan())
 
     def worker_plan(self) -> WorkerPlan:
         """What workers are built from, here or elsewhere."""
-        some = self.space.seeds[0] if self.space.seeds else None
-        genome = some or tuple(_anything(gene) for gene in self.space.genes)
         executor = self.settings.executor
         return WorkerPlan(
-            recipe=self.space.decode(genome),
+            recipe=self.some_recipe,
             fitness=self.fitness.spec,
             where=self.settings.file("fitness"),
             device=_device(executor),
@@ -114,6 +125,7 @@ def assemble(settings: Settings) -> Study:
         "fitness": _digest(settings.fitness),
         "items": _digest({label: sorted(known.values()) for label, known in fitness.splits.digests.items()}),
         "optimizer": settings.optimizer,
+        "generation": settings.generation,
         "seed": settings.seed,
         "threads": settings.executor.threads,
     }

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,10 +11,15 @@ from evomerge.checkpoints import Checkpoint
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.execution import Executor, Job, Outcome
 from evomerge.finals import assess, entries
+from evomerge.fitness.estimators import Scores
+from evomerge.fitness.examiner import Examiner
 from evomerge.merging import Library, Merge
-from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, RunLog, Told
-from evomerge.runs.replay import Progress
-from evomerge.runs.results import Results, ranked
+from evomerge.optimizers.base import Optimizer
+from evomerge.recipe import Recipe
+from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, RunLog, Started, Told
+from evomerge.runs.budget import Budget
+from evomerge.runs.progress import Progress
+from evomerge.runs.results import Results, models_scored, ranked
 from evomerge.search import Search
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble
@@ -42,12 +48,16 @@ class Arithmetic:
         job = self._flying.pop()  # last in, first out: the worst order for a careless driver
         if self._fails(job):
             return [Outcome(job.number, failure="it fell over")]
-        seed = int(job.recipe.digest[:8], 16)
-        rng = np.random.default_rng(seed)
-        return [Outcome(job.number, {t: rng.integers(0, 2, len(i)).astype(np.float32) for t, i in job.items.items()})]
+        return [Outcome(job.number, job.items, {t: answers(job.recipe, t, i) for t, i in job.items.items()})]
 
     def close(self) -> None:
         self._flying.clear()
+
+
+def answers(recipe: Recipe, task: str, items: Sequence[int]) -> Scores:
+    """Made up, but each item's own, whichever others are asked with it."""
+    draws = [hashlib.sha256(f"{recipe.digest} {task} {item}".encode()).digest()[0] for item in items]
+    return np.array([draw % 2 for draw in draws], np.float32)
 
 
 @pytest.fixture
@@ -58,12 +68,24 @@ def study(make_settings: Callable[..., Settings]) -> Study:
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[RunLog]:
     with RunLog.create(tmp_path / "run") as log:
+        log.append(Started({"seed": 0}))
         yield log
 
 
 def run(study: Study, log: RunLog, executor: Executor, watch: Callable[[Event], None] = lambda event: None) -> Progress:
-    budget = study.settings.candidates
-    return Search(study.space, study.optimizer(), executor, study.fitness, log, budget, watch).run()
+    return search(study, study.optimizer(), executor, log, study.settings.candidates, watch).run()
+
+
+def search(
+    study: Study,
+    optimizer: Optimizer,
+    executor: Executor,
+    log: RunLog,
+    candidates: int,
+    watch: Callable[[Event], None] = lambda event: None,
+) -> Search:
+    examiner = Examiner(study.fitness, study.settings.seed, models_scored(log))
+    return Search(study.space, optimizer, executor, examiner, log, Budget(candidates), watch=watch)
 
 
 def essence(log: RunLog) -> dict[object, object]:
@@ -122,8 +144,7 @@ class TestTheLoop:
         study = assemble(make_settings(candidates=3))
         uniform = study.space.seeds[0]
         executor = Arithmetic()
-        search = Search(study.space, _Repeating(uniform), executor, study.fitness, log, 3)
-        search.run()
+        search(study, _Repeating(uniform), executor, log, 3).run()
         assert len(executor.jobs) == 1
         twins = [event.twin for event in log.events() if isinstance(event, Evaluated)]
         assert twins == [None, 0, 0]
@@ -133,7 +154,7 @@ class TestTheLoop:
     ) -> None:
         study = assemble(make_settings(candidates=3))
         executor = Arithmetic(capacity=3)
-        Search(study.space, _Repeating(study.space.seeds[0]), executor, study.fitness, log, 3).run()
+        search(study, _Repeating(study.space.seeds[0]), executor, log, 3).run()
         assert len(executor.jobs) == 1
         assert sum(isinstance(event, Told) for event in log.events()) == 3
 
@@ -154,7 +175,7 @@ class TestTheLoop:
 
     def test_an_exhausted_space_ends_the_search(self, make_settings: Callable[..., Settings], log: RunLog) -> None:
         study = assemble(make_settings(candidates=50))
-        Search(study.space, _Repeating(study.space.seeds[0], times=4), Arithmetic(), study.fitness, log, 50).run()
+        search(study, _Repeating(study.space.seeds[0], times=4), Arithmetic(), log, 50).run()
         assert sum(isinstance(event, Told) for event in log.events()) == 4
 
     def test_refuses_a_log_that_another_search_wrote(

@@ -8,13 +8,14 @@ from pathlib import Path
 from evomerge.cli.display import Display, open_display
 from evomerge.errors import ConfigError
 from evomerge.execution import Executor
-from evomerge.finals import assess, entries
+from evomerge.finals import assess, entries, models_in
+from evomerge.fitness.examiner import Examiner
 from evomerge.report.html import write_report
 from evomerge.report.tables import finalists_table
 from evomerge.runs import Finished, RunLog, Started
 from evomerge.runs.environment import describe, save_environment
 from evomerge.runs.log import check_free, identity_of
-from evomerge.runs.results import Results
+from evomerge.runs.results import Results, models_scored
 from evomerge.search import Search
 from evomerge.settings import Settings, save_settings
 from evomerge.study import Study, assemble
@@ -77,16 +78,21 @@ def _search_and_assess(study: Study, log: RunLog, display: Display) -> None:
     executor: Executor = study.executor()
     try:
         optimizer = study.optimizer()
-        search = Search(study.space, optimizer, executor, study.fitness, log, study.settings.candidates, display.watch)
+        if study.fitness.needs_models:
+            display.say("Scoring the models on the search items …")
+            assess(models_in(study.some_recipe), executor, study.fitness, log, display.watch, ("search",))
+        examiner = Examiner(study.fitness, study.settings.seed, models_scored(log))
+        budget, largest = study.budget, study.settings.generation
+        search = Search(study.space, optimizer, executor, examiner, log, budget, largest, display.watch)
         progress = search.run()
-        if not progress.known:
+        if not progress.scored:
             display.say("Every candidate failed; there is nothing to assess. The report says why.")
             log.append(Finished("every candidate failed"))
             return
         field = entries(study.space, progress, optimizer.favourite(), study.settings.finalists)
         display.begin_finals(field)
         assess(field, executor, study.fitness, log, display.watch)
-        exhausted = len(progress.genomes) < study.settings.candidates
+        exhausted = len(progress.genomes) < budget.candidates and budget.allows(progress.spent)
         log.append(Finished("the space is exhausted" if exhausted else "the budget is spent"))
     finally:
         executor.close()

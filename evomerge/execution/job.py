@@ -39,19 +39,23 @@ class Outcome:
 
     Attributes:
         number: The job's.
+        items: What was asked.
         responses: One score per item; empty if the job failed.
         failure: Why it failed, None if it did not.
         merge_s: Wall seconds spent on the weights.
         score_s: Wall seconds spent on the items.
         attempts: How many workers tried.
+        tokens: Put through the model.
     """
 
     number: int
+    items: Items = field(default_factory=dict)
     responses: Responses = field(default_factory=dict)
     failure: str | None = None
     merge_s: float = 0.0
     score_s: float = 0.0
     attempts: int = 1
+    tokens: int = 0
 
 
 class Executor(Protocol):

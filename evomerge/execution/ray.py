@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Sequence
@@ -73,13 +74,15 @@ class RayExecutor:
         )
         self._actors: list[Any] = [self._actor_class.remote(plan) for _ in range(num_workers)]
         self._flights: dict[Any, _Flight] = {}
+        self._held: list[str | None] = [None] * num_workers
         self._deaths_in_a_row = 0
 
     def submit(self, job: Job) -> None:
-        """Hand the job to a free actor."""
+        """Hand the job to a free actor, to the one that holds its recipe already if it is free."""
         busy = {flight.slot for flight in self._flights.values()}
-        slot = next(slot for slot in range(self.capacity) if slot not in busy)
-        self._launch(job, slot, attempts=1)
+        free = [slot for slot in range(self.capacity) if slot not in busy]
+        holder = next((slot for slot in free if self._held[slot] == job.recipe.digest), free[0])
+        self._launch(job, holder, attempts=1)
 
     def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
         """Outcomes of the jobs that have ended; jobs of workers that died are tried once more.
@@ -107,6 +110,7 @@ class RayExecutor:
 
     def _launch(self, job: Job, slot: int, attempts: int) -> None:
         future = self._actors[slot].run.remote(job)
+        self._held[slot] = job.recipe.digest
         self._flights[future] = _Flight(job, slot, attempts, time.monotonic())
 
     def _collect(self, future: Any) -> Outcome | None:
@@ -118,9 +122,7 @@ class RayExecutor:
         except RayTaskError as error:
             raise EvomergeError(f"a worker could not be built: {error.cause or error}") from error
         self._deaths_in_a_row = 0
-        return Outcome(
-            outcome.number, outcome.responses, outcome.failure, outcome.merge_s, outcome.score_s, flight.attempts
-        )
+        return dataclasses.replace(outcome, attempts=flight.attempts)
 
     def _bury(self, flight: _Flight) -> Outcome | None:
         self._deaths_in_a_row += 1

@@ -65,4 +65,4 @@ class Worker:
             return Outcome(job.number, failure=str(failure))
         except Exception as error:  # the one place where any exception of a candidate becomes a record
             return Outcome(job.number, failure=f"{type(error).__name__}: {error}")
-        return Outcome(job.number, responses, merge_s=merged - start, score_s=time.perf_counter() - merged)
+        return Outcome(job.number, job.items, responses, merge_s=merged - start, score_s=time.perf_counter() - merged)

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
-import numpy as np
-
-from evomerge.errors import ConfigError, Problem
+from evomerge.fitness.estimation import chosen_selector
 from evomerge.fitness.estimators import Estimate, Scores, subset_mean
-from evomerge.fitness.estimators.configs import MeanConfig
+from evomerge.fitness.estimators.registry import ESTIMATORS
+from evomerge.fitness.irt import Bank
 from evomerge.fitness.items import SPLITS, ItemSplits, split_items
 from evomerge.fitness.loading import load_tasks
 from evomerge.fitness.objectives import Objectives
+from evomerge.fitness.selectors.registry import needs
 from evomerge.fitness.spec import FitnessSpec, SplitName
+
+FEW = 100
+"""A search split of so many items is asked whole unless the document names an estimator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What an optimiser is told of a candidate.
+
+    Attributes:
+        losses: One finite number per objective; lower is better.
+        errors: Standard error of each.
+        violations: How far each constraint is broken; 0 or less where it holds.
+    """
+
+    losses: tuple[float, ...]
+    errors: tuple[float, ...] = ()
+    violations: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +43,21 @@ class Fitness:
         spec: The document.
         splits: Who may see which items.
         objectives: What is optimised.
+        banks: Item banks of the search splits, by label.
     """
 
     spec: FitnessSpec
     splits: ItemSplits
     objectives: Objectives
+    banks: Mapping[str, Bank] = field(default_factory=dict)
 
     @classmethod
     def open(cls, spec: FitnessSpec, where: str) -> Self:
         """Load a document's tasks and divide their items.
 
         Raises:
-            ConfigError: With all problems of the tasks, their items and the objectives, or if the document asks for an
-                estimate from some of the search items only.
+            ConfigError: With all problems of the tasks, their items and the objectives.
         """
-        ConfigError.raise_if_any(_not_yet(spec, where))
         tasks = load_tasks(spec, where)
         documents = {label: task.documents for label, task in tasks.items()}
         fingerprints = {label: task.fingerprint for label, task in tasks.items()}
@@ -73,27 +91,26 @@ class Fitness:
         """Each task's score from the responses, by label."""
         return {label: subset_mean(scores_I) for label, scores_I in responses.items()}
 
-    def item_scores(self, responses: Mapping[str, Scores]) -> Scores:
-        """The score of every search item, task by task in the order of the document, higher is better, (I,)."""
-        falls = {
-            label
-            for name, labels in self.objectives.members.items()
-            for label in labels
-            if not self.objectives.higher_is_better[name]
-        }
-        parts = [1 - responses[label] if label in falls else responses[label] for label in self.spec.searched]
-        return np.concatenate(parts, dtype=np.float32)
+    def worth(self, estimates: Mapping[str, Estimate], models: Mapping[str, Mapping[str, Scores]]) -> Worth:
+        """What an optimiser is told of a candidate with these task scores.
 
-    def losses(self, responses: Mapping[str, Scores]) -> tuple[float, ...]:
-        """What an optimiser minimises, one number per objective."""
-        return self.objectives.losses(self.estimates(responses))
+        Args:
+            estimates: By label.
+            models: Scores of the models on every search item, by name and label.
+        """
+        return Worth(self.objectives.losses(estimates), self.objectives.errors(estimates))
 
+    @property
+    def needs_models(self) -> bool:
+        """Whether the models must be scored on the search items before the first candidate."""
+        estimator = self.spec.estimator
+        if estimator is None:
+            return any(len(self.splits.search[label]) > FEW for label in self.spec.searched)
+        selector = chosen_selector(estimator, self.spec.selector)
+        return "parents" in ESTIMATORS[estimator.name].needs or needs(selector) == "parents"
 
-def _not_yet(spec: FitnessSpec, where: str) -> Iterator[Problem]:
-    """Searches score every candidate on all its search items; nothing may pass for an estimate that is not made."""
-    for name in ("estimator", "selector"):
-        if getattr(spec, name) not in (MeanConfig(), None):
-            what = (
-                "searches do not choose items by candidate yet. Remove it, and lower items.search to ask fewer items."
-            )
-            yield Problem(f"{where}: {name}", what)
+    def is_higher_better(self, label: str) -> bool:
+        """The direction of a task that some objective names."""
+        return next(
+            up for name, up in self.objectives.higher_is_better.items() if label in self.objectives.members[name]
+        )

@@ -67,6 +67,10 @@ class Objectives:
         values = self.values(estimates)
         return tuple(1 - values[name].value if up else values[name].value for name, up in self.higher_is_better.items())
 
+    def errors(self, estimates: Mapping[str, Estimate]) -> tuple[float, ...]:
+        """Standard error of each loss."""
+        return tuple(value.stderr for value in self.values(estimates).values())
+
     def from_losses(self, losses: Sequence[float]) -> tuple[float, ...]:
         """The objectives' values that `losses` stands for, as people read them."""
         directions = self.higher_is_better.values()

@@ -11,7 +11,8 @@ from pydantic_core import InitErrorDetails
 
 from evomerge.documents import Value, fault, suggestion
 from evomerge.fitness.estimation import NamedEstimator, NamedSelector, chosen_selector, unsuited, without_bank
-from evomerge.fitness.estimators.configs import EstimatorConfig, MeanConfig
+from evomerge.fitness.estimators.configs import EstimatorConfig
+from evomerge.fitness.racing import Racing
 from evomerge.fitness.selectors.configs import SelectorConfig
 
 Name: TypeAlias = Annotated[str, pydantic.StringConstraints(pattern=r"^\w[\w.+-]*$")]
@@ -78,8 +79,16 @@ class FitnessSpec(Value):
             finalists only.
         splits: How the items are divided.
         items: How many of them are used.
-        estimator: How a candidate's score on the search split is told from the items that it was asked.
+        estimator: How a candidate's score on the search split is told from the items that it was asked. Absent: from
+            40 items by the parent-aware model, where the split has more than 100 and scores lie in [0, 1]; else from
+            all of them.
         selector: Which items those are; absent: what suits the estimator.
+        racing: How a generation's candidates are asked in rungs, and who goes on after each; absent: halving where the
+            estimator is absent too, else none.
+        rotation: Share of a task's search items that one generation may be asked, drawn anew for the next, so that a
+            search cannot learn a few items by heart; 1 asks all generations alike.
+        promotion: Items of each task that the best are asked beyond the estimator's: those that no candidate so far
+            dominates; absent: none.
         batch_size: Requests per forward pass.
         max_length: Longest prompt and answer together, in tokens; absent: what the model's config says.
         apply_chat_template: Whether prompts are written as a chat.
@@ -92,8 +101,11 @@ class FitnessSpec(Value):
     objectives: dict[Name, tuple[str, ...]] = pydantic.Field(min_length=1)
     splits: Shares = Shares()
     items: Caps = Caps()
-    estimator: NamedEstimator = MeanConfig()
+    estimator: NamedEstimator | None = None
     selector: NamedSelector | None = pydantic.Field(default=None, validate_default=True)
+    racing: Racing | None = None
+    rotation: float = pydantic.Field(default=0.5, gt=0, le=1)
+    promotion: int | None = pydantic.Field(default=None, ge=1)
     batch_size: int = pydantic.Field(default=64, ge=1)
     max_length: int | None = pydantic.Field(default=None, ge=1)
     apply_chat_template: bool = False
@@ -113,6 +125,8 @@ class FitnessSpec(Value):
     def _suited(cls, selector: SelectorConfig | None, info: pydantic.ValidationInfo) -> SelectorConfig | None:
         estimator: EstimatorConfig | None = info.data.get("estimator")
         if estimator is None:
+            if selector is not None and "estimator" in info.data:
+                raise fault("a selector without an estimator. Name both, or neither.")
             return selector
         chosen = chosen_selector(estimator, selector)
         if reason := unsuited(estimator, chosen):

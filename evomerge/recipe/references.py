@@ -20,6 +20,12 @@ def references(recipe: Recipe) -> dict[str, Recipe]:
     return found
 
 
+def parents(recipe: Recipe) -> list[str]:
+    """Names of the models that a recipe takes its abilities from: all experts, or every model where none is one."""
+    experts = {name for blend in recipe.blends.values() for name in blend.experts}
+    return [name for name in recipe.models if name in experts] or list(recipe.models)
+
+
 def _average(recipe: Recipe, names: tuple[str, ...]) -> Recipe:
     pipe = (Weigh(weigh=(1.0,) * len(names)), Linear(reduce="mean"))
     blend = Blend(experts=names, pipe=pipe)

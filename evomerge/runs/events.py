@@ -23,16 +23,24 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The optimiser proposed candidate `number`."""
+    """The optimiser proposed candidate `number`.
+
+    Attributes:
+        number: Asks are counted from 0.
+        genome: What it proposed.
+        digest: Of its recipe.
+        generation: Candidates of one generation are asked the same exam.
+    """
 
     number: int
     genome: Genome
     digest: str
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Candidate `number` was scored.
+    """Candidate `number` answered a block of items; where some items are asked, one of several.
 
     Attributes:
         number: The candidate.
@@ -41,7 +49,9 @@ class Evaluated:
         merge_s: Wall seconds spent on the weights.
         score_s: Wall seconds spent on the items.
         attempts: How many workers tried.
-        twin: An earlier candidate with the same recipe, whose responses these are; None if it was scored itself.
+        twin: An earlier candidate with the same recipe, whose responses these are, all of them; None if it was scored
+            itself.
+        tokens: Put through the model.
     """
 
     number: int
@@ -51,6 +61,7 @@ class Evaluated:
     score_s: float = 0.0
     attempts: int = 1
     twin: int | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +75,19 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The optimiser learnt what candidate `number` was worth."""
+    """The optimiser learnt what candidate `number` was worth.
+
+    Attributes:
+        number: The candidate.
+        losses: One per objective; lower is better.
+        errors: Standard error of each as a statement about all search items; empty for one that failed.
+        violations: How far each constraint is broken; 0 or less where it holds.
+    """
 
     number: int
     losses: tuple[float, ...]
+    errors: tuple[float, ...] = ()
+    violations: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

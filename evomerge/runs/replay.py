@@ -2,66 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
 from evomerge.errors import EvomergeError
-from evomerge.execution import Responses
-from evomerge.optimizers.base import ItemScores, Optimizer, Scored
-from evomerge.runs.events import Asked, Evaluated, Told
+from evomerge.fitness.examiner import Examiner
+from evomerge.optimizers.base import Optimizer, Scored
+from evomerge.runs.events import Asked, Told
 from evomerge.runs.log import RunLog
+from evomerge.runs.progress import Progress
 from evomerge.spaces.genes import Genome
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far a search has come.
-
-    Attributes:
-        genomes: Of every candidate asked, by number.
-        digests: Of every candidate's recipe, by number.
-        losses: Of every candidate told, by number.
-        known: Responses by recipe digest, and the number of the candidate that gave them.
-    """
-
-    genomes: list[Genome] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
-    losses: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    known: dict[str, tuple[int, Responses]] = field(default_factory=dict)
-
-    @property
-    def in_flight(self) -> list[int]:
-        """Candidates asked but not told."""
-        return [number for number in range(len(self.genomes)) if number not in self.losses]
-
-
-def replay(log: RunLog, optimizer: Optimizer, item_scores: Callable[[Responses], ItemScores]) -> Progress:
+def replay(log: RunLog, optimizer: Optimizer, examiner: Examiner) -> Progress:
     """Repeat every logged ask and tell on a fresh optimiser.
 
     Args:
         log: The run's.
         optimizer: Built as it was when the run began, and not used since.
-        item_scores: Makes the scores of single items from responses.
+        examiner: The run's.
 
     Raises:
         EvomergeError: If the optimiser proposes something else than it did then.
     """
-    progress, scores = Progress(), dict[int, ItemScores]()
+    progress = Progress()
     for event in log.events():
-        match event:
-            case Asked(number, genome, digest):
-                _check_same(number, genome, optimizer.ask())
-                progress.genomes.append(genome)
-                progress.digests.append(digest)
-            case Evaluated(number=number, responses=responses, twin=twin):
-                scores[number] = item_scores(responses)
-                if twin is None:
-                    progress.known[progress.digests[number]] = (number, responses)
-            case Told(number, losses):
-                scored = Scored(losses, items_I=scores.pop(number)) if number in scores else Scored(losses)
-                optimizer.tell(number, scored)
-                progress.losses[number] = losses
+        if isinstance(event, Asked):
+            _check_same(event.number, event.genome, optimizer.ask())
+        progress.take(event)
+        if isinstance(event, Told):
+            optimizer.tell(event.number, scored(event, progress, examiner))
     return progress
+
+
+def scored(told: Told, progress: Progress, examiner: Examiner) -> Scored:
+    """What the optimiser learns of a candidate: what the log says, and the answers behind it."""
+    source = progress.sources[told.number]
+    if told.number in progress.failures:
+        return Scored(told.losses, told.violations, told.errors)
+    expected_I = examiner.exam(progress.generations[source]).expected(progress.sheets[source])
+    return Scored(told.losses, told.violations, told.errors, expected_I)
 
 
 def _check_same(number: int, logged: Genome, proposed: Genome | None) -> None:

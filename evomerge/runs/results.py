@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,9 +14,11 @@ from evomerge.documents import parse
 from evomerge.errors import EvomergeError
 from evomerge.execution import Responses
 from evomerge.fitness import Estimate, Fitness
+from evomerge.fitness.examiner import Examiner
 from evomerge.recipe import Recipe
-from evomerge.runs.events import Asked, Assessed, Evaluated, Failed, Finished, Told
-from evomerge.runs.log import RunLog
+from evomerge.runs.events import Asked, Assessed, Evaluated, Event, Failed, Finished, Told
+from evomerge.runs.log import RunLog, identity_of
+from evomerge.runs.progress import Progress
 from evomerge.spaces.genes import Genome
 
 Estimates = Mapping[str, Estimate]
@@ -30,9 +33,12 @@ class Candidate:
         genome: What the optimiser proposed.
         digest: Of its recipe.
         losses: One per objective; empty while it is in flight.
+        errors: Standard error of each.
+        violations: How far each constraint is broken; 0 or less where it holds.
         estimates: Task scores on the search split; empty if it failed.
         failure: Why it failed.
         twin: The earlier candidate with the same recipe, if any.
+        num_items: Answers behind the estimates.
         seconds: Wall time of merging and scoring.
         told_s: When it was told, in seconds since the run began.
     """
@@ -41,9 +47,12 @@ class Candidate:
     genome: Genome
     digest: str
     losses: tuple[float, ...] = ()
+    errors: tuple[float, ...] = ()
+    violations: tuple[float, ...] = ()
     estimates: Estimates = field(default_factory=dict)
     failure: str | None = None
     twin: int | None = None
+    num_items: int = 0
     seconds: float = 0.0
     told_s: float = 0.0
 
@@ -88,6 +97,9 @@ class Results:
         self.contenders: dict[str, Contender] = {}
         self.finished: str | None = None
         self.seconds = 0.0
+        self.progress = Progress()
+        self._log = log
+        self._seed = int(identity_of(log).get("seed", 0))
         began_s: float | None = None
         for time_s, event in log.timed_events():
             began_s = time_s if began_s is None else began_s
@@ -134,20 +146,25 @@ class Results:
         """Mean over all tasks of the fitness, every task counting alike."""
         return mean(list(contender.estimates[split].values()))
 
-    def _take(self, event: object, at_s: float) -> None:
+    @cached_property
+    def examiner(self) -> Examiner:
+        """Who examined the candidates."""
+        return Examiner(self.fitness, self._seed, models_scored(self._log))
+
+    def _take(self, event: Event, at_s: float) -> None:
         self.seconds = at_s
+        self.progress.take(event)
         match event:
             case Asked(number, genome, digest):
                 self.candidates.append(Candidate(number, genome, digest))
                 self.finished = None  # a run may be resumed with a larger budget
-            case Evaluated(number=number, responses=responses, merge_s=merge_s, score_s=score_s, twin=twin):
-                candidate = self.candidates[number]
-                candidate.estimates = self.fitness.estimates(responses)
-                candidate.seconds, candidate.twin = merge_s + score_s, twin
+            case Evaluated(number=number, merge_s=merge_s, score_s=score_s, twin=twin):
+                self.candidates[number].seconds += merge_s + score_s
+                self.candidates[number].twin = twin
             case Failed(number, reason):
                 self.candidates[number].failure = reason
-            case Told(number, losses):
-                self.candidates[number].losses, self.candidates[number].told_s = losses, at_s
+            case Told(number=number):
+                self._tell(event, self.candidates[number], at_s)
             case Assessed(name=name, kind=kind, split=split, digest=digest, recipe=tree, responses=responses):
                 contender = self.contenders.get(name)
                 if contender is None or contender.digest != digest:  # a resumed run may have another favourite
@@ -158,8 +175,23 @@ class Results:
             case Finished(reason):
                 self.finished = reason
 
+    def _tell(self, told: Told, candidate: Candidate, at_s: float) -> None:
+        candidate.losses, candidate.errors, candidate.violations = told.losses, told.errors, told.violations
+        candidate.told_s = at_s
+        source = self.progress.sources[candidate.number]
+        if candidate.failure is None:
+            sheet = self.progress.sheets[source]
+            candidate.estimates = self.examiner.exam(self.progress.generations[source]).estimates(sheet)
+            candidate.num_items = sheet.num_items
+
     def _estimates(self, responses: Responses) -> Estimates:
         return self.fitness.estimates(responses) if responses else {}
+
+
+def models_scored(log: RunLog) -> dict[str, Responses]:
+    """What the models answered on the search items before the first candidate was proposed, by name."""
+    before = itertools.takewhile(lambda event: not isinstance(event, Asked), log.events())
+    return {event.name: event.responses for event in before if isinstance(event, Assessed) and event.responses}
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate:

@@ -9,7 +9,7 @@ import numpy as np
 
 from evomerge.optimizers.base import Optimizer, Scored
 from evomerge.recipe.spans import TensorSpan
-from evomerge.recipe.where import Where
+from evomerge.recipe.where import Role, Where
 from evomerge.spaces.genes import Gene, Genome
 from evomerge.spaces.lineage import Lineage, lattice_of
 from evomerge.testing.optimizers import OptimizerContract
@@ -17,10 +17,11 @@ from evomerge.testing.optimizers import OptimizerContract
 
 def small_lineage() -> Lineage:
     """Three models of four layers, two chromosomes and 24 cells."""
+    roles: tuple[Role, ...] = ("attention", "mlp")
     spans = [
         TensorSpan(f"layers.{layer}.{role}", layer, role, start := 40 * (2 * layer + place), start + 40)
         for layer in range(4)
-        for place, role in enumerate(("attention", "mlp"))
+        for place, role in enumerate(roles)
     ]
     lattice = lattice_of(spans, [Where(roles=("attention",))], resolution=3)
     vectors_KLE = np.random.default_rng(0).normal(size=(3, len(lattice.cells), 40))
@@ -57,7 +58,7 @@ class LineageContract(OptimizerContract):
 
     def positions(self, genome: Genome) -> list[float]:
         """The share that the first model has in each cell."""
-        return self.lineage.coefficients(genome)[:, 0].clip(0.0, 1.0).tolist()
+        return [float(share) for share in self.lineage.coefficients(genome)[:, 0].clip(0.0, 1.0)]
 
     def draw(self, rng: np.random.Generator) -> Genome:
         """Shares of each model that are drawn for each cell."""

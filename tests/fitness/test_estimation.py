@@ -1,13 +1,12 @@
 """The estimator and the selector of a fitness document."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from evomerge.documents import parse
 from evomerge.errors import ConfigError
-from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.fitness import FitnessSpec
 from evomerge.fitness.estimation import chosen_selector
 from evomerge.fitness.estimators.configs import MeanConfig, ParentConfig
 from evomerge.fitness.selectors.configs import COptimalConfig, FisherConfig
@@ -30,11 +29,10 @@ def problems_of(**given: Any) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_the_default_is_the_mean_of_all_items() -> None:
+def test_no_estimator_is_named_by_default() -> None:
     spec = parse(FitnessSpec, TREE, "f.yaml")
-    assert spec.estimator == MeanConfig(items=None)
-    assert spec.selector is None
-    assert chosen_selector(spec.estimator, spec.selector).name == "random"
+    assert spec.estimator is spec.selector is spec.racing is None
+    assert chosen_selector(MeanConfig(), None).name == "random"
 
 
 def test_an_estimator_brings_the_selector_that_suits_it() -> None:
@@ -69,10 +67,14 @@ def test_all_problems_come_at_once() -> None:
             f'estimator: "name" is missing. Write {{name: parent, items: 20}}. Allowed: {KNOWN}.',
         ),
         ({"estimator": "parent"}, "estimator: parent is not a mapping. Write {name: parent, items: 20}."),
-        ({"estimator": None}, "estimator: null is not a mapping. Write {name: parent, items: 20}."),
+        ({"estimator": ["parent"]}, "estimator: [parent] is not a mapping. Write {name: parent, items: 20}."),
+        ({"selector": {"name": "random"}}, "selector: a selector without an estimator. Name both, or neither."),
+        ({"racing": "halving it"}, 'racing: there is no racing "halving it". Did you mean "halving"?'),
+        ({"racing": {"name": "halving", "keep": 1.5}}, "racing.keep: 1.5 is not below 1. Give less than 1."),
+        ({"rotation": 0}, "rotation: 0 is not above 0. Give more than 0."),
         ({"selector": ["random"]}, "selector: [random] is not a mapping. Write {name: c_optimal}."),
         (
-            {"selector": {"name": "c_optimal"}},
+            {"estimator": {"name": "mean"}, "selector": {"name": "c_optimal"}},
             'selector: "c_optimal" chooses items by the answers, and "mean" cannot weigh those. '
             "Take random, or leave the selector out.",
         ),
@@ -89,9 +91,3 @@ def test_all_problems_come_at_once() -> None:
 )
 def test_what_is_wrong_is_told(given: dict[str, Any], problem: str) -> None:
     assert problems_of(**given) == [f"f.yaml: {problem}"]
-
-
-def test_a_search_refuses_what_it_does_not_do_yet(make_spec: Callable[..., FitnessSpec]) -> None:
-    spec = make_spec({"a": {"task": "toy_choice", "metric": "acc"}}, estimator={"name": "parent", "items": 20})
-    with pytest.raises(ConfigError, match=r"fit.yaml: estimator: searches do not choose items by candidate yet"):
-        Fitness.open(spec, "fit.yaml")

@@ -28,4 +28,4 @@ def test_a_document_opens_into_items_and_objectives(make_spec: Callable[..., Fit
     )
     responses = {"next": np.array([1, 0, 1, 1], np.float32), "nats": np.array([2, 4], np.float32)}
     assert fitness.estimates(responses)["nats"].stderr == pytest.approx(1)
-    assert fitness.losses(responses) == pytest.approx((3, 0.25))
+    assert fitness.worth(fitness.estimates(responses), {}).losses == pytest.approx((3, 0.25))

@@ -208,7 +208,7 @@ class _Teller:
                 continue
             items = self.fitness.search_items
             responses = self.responses(recipe, items)
-            self.losses.append(self.fitness.losses(responses))
+            self.losses.append(self.fitness.objectives.losses(self.fitness.estimates(responses)))
             self.events += [Evaluated(number, items, responses, 0.4, 1.1, 1, twin), Told(number, self.losses[-1])]
         for number in range(self.story.candidates, self.story.candidates + self.story.in_flight):
             self.events.append(Asked(number, (0.5,), "0" * 64))

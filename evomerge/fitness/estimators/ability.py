@@ -14,6 +14,7 @@ from evomerge.fitness.estimators.base import (
     misfit_variance,
     read_out,
     read_out_variance,
+    with_observed,
 )
 from evomerge.fitness.estimators.means import weighted_mean
 from evomerge.fitness.irt import Bank
@@ -42,6 +43,10 @@ class PIrt:
         value, variance = predicted(answers, self.pool, self.bank, ability_D)
         return Estimate(value, math.sqrt(variance), len(answers))
 
+    def expected(self, answers: Answers) -> Floats:
+        ability_D = most_likely(self.bank.parameters.take(answers.items_I), answers.scores_I)
+        return with_observed(self.bank.parameters.probabilities(ability_D[None])[0], answers)
+
 
 @dataclass(frozen=True, slots=True)
 class GpIrt:
@@ -68,6 +73,9 @@ class GpIrt:
             share * mean_stderr + (1 - share) * modelled.stderr,
             len(answers),
         )
+
+    def expected(self, answers: Answers) -> Floats:
+        return PIrt(self.pool, self.bank).expected(answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,11 @@ class Eap:
         chance = (weights_K @ (right_KN * (1 - right_KN))[:, unseen_I]).sum() / self.pool.num_items**2
         variance = weights_K @ (means_K - weights_K @ means_K) ** 2 + chance + misfit_variance(answers, self.pool)
         return Estimate(read_out(answers, right_N), math.sqrt(variance), len(answers))
+
+    def expected(self, answers: Answers) -> Floats:
+        parameters = self.bank.parameters
+        weights_K = posterior(parameters.take(answers.items_I), answers.scores_I, self.prior_K)
+        return with_observed(weights_K @ parameters.probabilities(GRID_K[:, None]), answers)
 
 
 def prior_of_parents(pool: Pool, bank: Bank) -> Floats:

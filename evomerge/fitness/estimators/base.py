@@ -48,6 +48,9 @@ class Estimator(Protocol):
             EvomergeError: If the estimator needs scores in [0, 1] and there are others.
         """
 
+    def expected(self, answers: Answers) -> Floats:
+        """The score of every item of the pool, float64: observed, or expected where it was not asked."""
+
 
 E = TypeVar("E", bound=Estimator)
 
@@ -68,6 +71,13 @@ def mean_in_order(scores_I: npt.NDArray[np.floating]) -> float:
     """The mean, summed from the first item to the last as lm-eval does, so that the last digit agrees."""
     total: float = sum(scores_I.astype(np.float64).tolist())
     return total / len(scores_I)
+
+
+def with_observed(expected_N: Floats, answers: Answers) -> Floats:
+    """Expected scores of a pool, with those that were observed in their places."""
+    known_N = expected_N.copy()
+    known_N[answers.items_I] = answers.scores_I
+    return known_N
 
 
 def read_out(answers: Answers, right_N: Floats) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from evomerge.fitness.answers import Answers, Design, Pool, refuse_outside_unit
 from evomerge.fitness.estimators.ability import predicted
-from evomerge.fitness.estimators.base import Estimate, exact_when_complete
+from evomerge.fitness.estimators.base import Estimate, exact_when_complete, with_observed
 from evomerge.fitness.estimators.means import weighted_mean
 from evomerge.fitness.irt import Bank
 from evomerge.fitness.irt.ability import most_likely
@@ -55,6 +55,10 @@ class MpIrt:
         value += seen_share * (mean - float(answers.scores_I.mean()))
         return Estimate(value, math.sqrt(variance), len(answers))
 
+    def expected(self, answers: Answers) -> Floats:
+        ability_D = most_likely(self.bank.parameters.take(answers.items_I), answers.scores_I, self.parents_PD)
+        return with_observed(self.bank.parameters.probabilities(ability_D[None])[0], answers)
+
 
 @dataclass(frozen=True, slots=True)
 class GmpIrt:
@@ -82,3 +86,6 @@ class GmpIrt:
             share * mean_stderr + (1 - share) * modelled.stderr,
             len(answers),
         )
+
+    def expected(self, answers: Answers) -> Floats:
+        return self.combined.expected(answers)

@@ -9,7 +9,8 @@ import numpy as np
 
 from evomerge.errors import EvomergeError
 from evomerge.fitness.answers import Answers, Design, Pool
-from evomerge.fitness.estimators.base import Estimate, Scores, exact_when_complete, mean_in_order
+from evomerge.fitness.estimators.base import Estimate, Scores, exact_when_complete, mean_in_order, with_observed
+from evomerge.fitness.irt.model import Floats
 
 
 def subset_mean(scores_I: Scores) -> Estimate:
@@ -42,6 +43,15 @@ class WeightedMean:
     def estimate(self, answers: Answers) -> Estimate:
         value, stderr = weighted_mean(answers, self.design)
         return Estimate(value, stderr, len(answers))
+
+    def expected(self, answers: Answers) -> Floats:
+        asked_I, num_strata = self.design.strata_N[answers.items_I], int(self.design.strata_N.max()) + 1
+        counts_S, sums_S = (
+            np.bincount(asked_I, minlength=num_strata),
+            np.bincount(asked_I, answers.scores_I, num_strata),
+        )
+        means_S = np.where(counts_S > 0, sums_S / np.maximum(counts_S, 1), answers.scores_I.mean())
+        return with_observed(means_S[self.design.strata_N], answers)
 
 
 def weighted_mean(answers: Answers, design: Design) -> tuple[float, float]:

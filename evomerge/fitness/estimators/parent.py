@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from evomerge.fitness.answers import Answers, Pool, refuse_outside_unit
-from evomerge.fitness.estimators.base import Estimate, exact_when_complete, read_out, read_out_variance
+from evomerge.fitness.estimators.base import (
+    Estimate,
+    exact_when_complete,
+    read_out,
+    read_out_variance,
+    with_observed,
+)
+from evomerge.fitness.irt.model import Floats
 from evomerge.fitness.irt.parents import ParentModel
 
 _MISFIT_SD: Final = 0.015
@@ -35,3 +42,7 @@ class ParentAware:
         variance = read_out_variance(answers, right_N, slopes_NE, covariance_EE)
         variance += (_MISFIT_SD * (1 - len(answers) / self.pool.num_items)) ** 2
         return Estimate(read_out(answers, right_N), math.sqrt(variance), len(answers))
+
+    def expected(self, answers: Answers) -> Floats:
+        effects_E, _ = self.model.posterior(answers.items_I, answers.scores_I)
+        return with_observed(self.model.probabilities(effects_E), answers)

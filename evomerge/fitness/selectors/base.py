@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from evomerge.fitness.answers import Answers, Ask, Design
 from evomerge.fitness.irt.model import Floats, Items
@@ -64,10 +65,11 @@ class Chooser:
         top: Each choice is made among so many best, at random ("randomesque" exposure control, Kingsbury and Zara,
             1989).
         seed: Of both.
+        open_N: Whether an item may be chosen; None: every one.
     """
 
-    def __init__(self, num_items: int, top: int, seed: int) -> None:
-        self.top, self.seed = top, seed
+    def __init__(self, num_items: int, top: int, seed: int, open_N: npt.NDArray[np.bool_] | None = None) -> None:
+        self.top, self.seed, self.open_N = top, seed, open_N
         self.priority_N = np.random.default_rng(seed).permutation(num_items)
 
     def choose(self, gains_N: Floats, num_asked: int) -> int:
@@ -77,6 +79,8 @@ class Chooser:
             gains_N: Not negative; -inf for items that were asked.
             num_asked: Items asked so far, so that each choice draws anew.
         """
+        if self.open_N is not None and np.isfinite(gains_N[self.open_N]).any():
+            gains_N = np.where(self.open_N, gains_N, -np.inf)
         # Rounded, so that equal items are not told apart by the last digit of a sum.
         gains_N = np.round(gains_N / max(gains_N.max(), 1e-300), 9)[self.priority_N]
         if self.top == 1:

@@ -10,7 +10,7 @@ from evomerge.fitness.estimators import Estimator
 from evomerge.fitness.estimators.registry import ESTIMATORS, make_estimator
 from evomerge.fitness.irt import Bank
 from evomerge.fitness.selectors import Selector
-from evomerge.fitness.selectors.registry import SELECTORS, make_selector
+from evomerge.fitness.selectors.registry import SELECTORS, Draw, make_selector
 from evomerge.testing.responses import Simulated
 
 PAIRS = [
@@ -33,7 +33,7 @@ def pair(request: pytest.FixtureRequest, pool: Pool) -> Callable[[int], tuple[Es
     estimator, name = request.param
 
     def make(num_items: int) -> tuple[Estimator, Selector]:
-        selector = make_selector(SELECTORS[name].config(), pool, num_items, seed=1)
+        selector = make_selector(SELECTORS[name].config(), pool, num_items, Draw(1))
         return make_estimator(ESTIMATORS[estimator].config(), pool, selector.design), selector
 
     return make

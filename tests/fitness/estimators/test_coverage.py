@@ -11,7 +11,7 @@ from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.fitness.selectors import collect
 from evomerge.fitness.selectors import configs as selectors
 from evomerge.fitness.selectors.configs import SelectorConfig
-from evomerge.fitness.selectors.registry import make_selector
+from evomerge.fitness.selectors.registry import Draw, make_selector
 from evomerge.testing.responses import Scenario, Simulated, simulate
 
 
@@ -42,7 +42,7 @@ def test_intervals_hold_the_score(
     inside, widths = [], []
     for seed, (simulated, bank) in enumerate(runs):
         pool = Pool(300, bank, simulated.parents_PN)
-        chosen = make_selector(selector, pool, 30, seed)
+        chosen = make_selector(selector, pool, 30, Draw(seed))
         made = make_estimator(estimator, pool, chosen.design)
         for scores in simulated.candidates_CN:
             estimate = made.estimate(collect(chosen, scores.__getitem__, 30))
@@ -61,7 +61,7 @@ def test_the_parents_make_few_items_tell_more(runs: list[tuple[Simulated, Bank]]
     for seed, (simulated, _) in enumerate(runs):
         pool = Pool(300, parents_PN=simulated.parents_PN)
         for found, (estimator, selector) in zip(errors, pairs, strict=True):
-            chosen = make_selector(selector, pool, 20, seed)
+            chosen = make_selector(selector, pool, 20, Draw(seed))
             made = make_estimator(estimator, pool, chosen.design)
             for scores in simulated.candidates_CN:
                 found.append(abs(made.estimate(collect(chosen, scores.__getitem__, 20)).value - scores.mean()))

@@ -8,7 +8,7 @@ from evomerge.fitness.answers import Answers, Pool
 from evomerge.fitness.irt import Bank
 from evomerge.fitness.selectors import collect, configs
 from evomerge.fitness.selectors.configs import SelectorConfig
-from evomerge.fitness.selectors.registry import make_selector
+from evomerge.fitness.selectors.registry import Draw, make_selector
 from evomerge.testing.responses import Simulated
 
 ALL: list[SelectorConfig] = [
@@ -31,14 +31,14 @@ def pool(simulated: Simulated, bank: Bank) -> Pool:
 
 @pytest.mark.parametrize("config", ALL, ids=str)
 def test_every_item_is_asked_once(config: SelectorConfig, pool: Pool, simulated: Simulated) -> None:
-    answers = collect(make_selector(config, pool, 20, seed=0), simulated.candidates_CN[0].__getitem__, 1000)
+    answers = collect(make_selector(config, pool, 20, Draw(0)), simulated.candidates_CN[0].__getitem__, 1000)
     assert answers.items_I.tolist() == list(range(160))
 
 
 @pytest.mark.parametrize("config", ALL, ids=str)
 def test_the_seed_and_the_answers_alone_decide(config: SelectorConfig, pool: Pool, simulated: Simulated) -> None:
     chosen = [
-        collect(make_selector(config, pool, 20, seed=5), simulated.candidates_CN[1].__getitem__, 20).items_I.tolist()
+        collect(make_selector(config, pool, 20, Draw(5)), simulated.candidates_CN[1].__getitem__, 20).items_I.tolist()
         for _ in range(2)
     ]
     assert chosen[0] == chosen[1]
@@ -48,7 +48,7 @@ def test_the_seed_and_the_answers_alone_decide(config: SelectorConfig, pool: Poo
 @pytest.mark.parametrize("config", ALL, ids=str)
 def test_more_items_are_more_of_the_same(config: SelectorConfig, pool: Pool, simulated: Simulated) -> None:
     scores = simulated.candidates_CN[2]
-    few, many = (collect(make_selector(config, pool, 20, seed=0), scores.__getitem__, number) for number in (20, 40))
+    few, many = (collect(make_selector(config, pool, 20, Draw(0)), scores.__getitem__, number) for number in (20, 40))
     assert set(few.items_I) < set(many.items_I)
 
 
@@ -57,7 +57,9 @@ def test_exposure_control_spreads_the_items(config: SelectorConfig, pool: Pool, 
     def touched(top: int) -> int:
         spread = config.model_copy(update={"top": top})
         rows = enumerate(simulated.candidates_CN)
-        asked = [collect(make_selector(spread, pool, 20, seed), row.__getitem__, 20).items_I for seed, row in rows]
+        asked = [
+            collect(make_selector(spread, pool, 20, Draw(seed)), row.__getitem__, 20).items_I for seed, row in rows
+        ]
         return len(np.unique(np.concatenate(asked)))
 
     assert touched(60) > 1.5 * touched(1)
@@ -66,12 +68,12 @@ def test_exposure_control_spreads_the_items(config: SelectorConfig, pool: Pool, 
 def test_what_a_selector_lacks_is_told() -> None:
     for config in (configs.StratifiedConfig(), configs.AnchorsConfig(), configs.FisherConfig()):
         with pytest.raises(ConfigError, match="needs an item bank"):
-            make_selector(config, Pool(5), 3, seed=0)
+            make_selector(config, Pool(5), 3, Draw(0))
     for other in (configs.COptimalConfig(), configs.StratifiedConfig(by="parents")):
         with pytest.raises(ConfigError, match="needs the parents' own answers"):
-            make_selector(other, Pool(5), 3, seed=0)
+            make_selector(other, Pool(5), 3, Draw(0))
 
 
 def test_no_more_items_than_there_are() -> None:
-    selector = make_selector(configs.RandomConfig(), Pool(4), 10, seed=0)
+    selector = make_selector(configs.RandomConfig(), Pool(4), 10, Draw(0))
     assert sorted(selector.next(Answers.none(), 10)) == [0, 1, 2, 3]

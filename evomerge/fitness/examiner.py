@@ -1,0 +1,121 @@
+"""The examiner: sets an exam for every generation, and says what a candidate's answers are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from evomerge import seeds
+from evomerge.errors import EvomergeError
+from evomerge.fitness.answers import Pool
+from evomerge.fitness.estimation import chosen_selector
+from evomerge.fitness.estimators import Scores
+from evomerge.fitness.estimators.configs import EstimatorConfig, MeanConfig, ParentConfig
+from evomerge.fitness.estimators.registry import ESTIMATORS, make_estimator
+from evomerge.fitness.exam import EVERYTHING, Exam, Sampled, Subject
+from evomerge.fitness.fitness import FEW, Fitness, Worth
+from evomerge.fitness.racing import Halving, NoRacing, RacingValue
+from evomerge.fitness.selectors.configs import SelectorConfig
+from evomerge.fitness.selectors.registry import Draw, make_selector, needs
+from evomerge.fitness.sheet import Sheet
+
+DEFAULT_ITEMS = 40
+"""Of each task, where the document names no estimator."""
+
+
+class Examiner:
+    """Sets exams. The same seed, models and generation give the same exam.
+
+    Attributes:
+        fitness: The run's.
+        racing: How generations are raced.
+        rungs: Items of each task that a candidate has been asked at the end of every rung.
+    """
+
+    def __init__(self, fitness: Fitness, seed: int, models: Mapping[str, Mapping[str, Scores]]) -> None:
+        """Learn what the models answered.
+
+        Args:
+            fitness: The run's.
+            seed: The run's.
+            models: By name and label, the scores of the models that candidates are made of, on every search item in
+                their order; empty where `fitness.needs_models` is false.
+        """
+        self.fitness, self._seed, self._models = fitness, seed, models
+        self._exams: dict[int, Exam] = {}
+        spec = fitness.spec
+        is_sampled = any(self._is_sampled(label) for label in spec.searched)
+        default = Halving() if spec.estimator is None and is_sampled else NoRacing()
+        self.racing: RacingValue = spec.racing or default
+        self.rungs = self.racing.rungs(self._num_items) if is_sampled else (EVERYTHING,)
+        self.is_sequential = is_sampled
+
+    def exam(self, generation: int) -> Exam:
+        """What the candidates of a generation are asked."""
+        if generation not in self._exams:
+            self._exams[generation] = Exam(tuple(self._subjects(generation)))
+        return self._exams[generation]
+
+    def worth(self, sheet: Sheet, generation: int, num_items: int = EVERYTHING) -> Worth:
+        """What a candidate is worth, as its first so many answers tell it."""
+        return self.fitness.worth(self.exam(generation).estimates(sheet, num_items), self._models)
+
+    @property
+    def _num_items(self) -> int:
+        estimator = self.fitness.spec.estimator
+        return DEFAULT_ITEMS if estimator is None else estimator.items or EVERYTHING
+
+    def _is_sampled(self, label: str) -> bool:
+        """Whether some of a task's items are asked: if the document says so, or they are many with scores in [0, 1]."""
+        num_items, estimator = len(self.fitness.splits.search[label]), self.fitness.spec.estimator
+        if estimator is not None:
+            return estimator.items is not None and estimator.items < num_items
+        scores = [responses[label] for responses in self._models.values() if label in responses]
+        return num_items > FEW and bool(scores) and all(((s >= 0) & (s <= 1)).all() for s in scores)
+
+    def _subjects(self, generation: int) -> Iterator[Subject]:
+        for label in self.fitness.spec.searched:
+            positions_N = np.array(self.fitness.splits.search[label], np.int64)
+            is_lower_better = not self.fitness.is_higher_better(label)
+            sampled = self._sampled(label, generation, is_lower_better) if self._is_sampled(label) else None
+            yield Subject(label, positions_N, is_lower_better, sampled)
+
+    def _sampled(self, label: str, generation: int, is_lower_better: bool) -> Sampled:
+        estimator: EstimatorConfig = self.fitness.spec.estimator or ParentConfig()
+        selector = chosen_selector(estimator, self.fitness.spec.selector)
+        pool = Pool(
+            len(self.fitness.splits.search[label]),
+            self.fitness.banks.get(label),
+            self._parents(label, estimator, selector, is_lower_better),
+        )
+        chosen = make_selector(selector, pool, min(self._num_items, pool.num_items), self._draw(label, generation))
+        return Sampled(chosen, make_estimator(estimator, pool, chosen.design))
+
+    def _draw(self, label: str, generation: int) -> Draw:
+        """A generation may be asked a share of the items only, so that no item can be asked of all."""
+        rotation, num_items = self.fitness.spec.rotation, len(self.fitness.splits.search[label])
+        turn = () if rotation == 1 else (str(generation),)
+        seed = seeds.integer(self._seed, "items", label, *turn)
+        if rotation == 1:
+            return Draw(seed)
+        num_open = max(round(rotation * num_items), min(self._num_items, num_items))
+        open_N = np.zeros(num_items, bool)
+        open_N[seeds.generator(self._seed, "open items", label, *turn).permutation(num_items)[:num_open]] = True
+        return Draw(seed, open_N)
+
+    def _parents(
+        self, label: str, estimator: EstimatorConfig, selector: SelectorConfig, is_lower_better: bool
+    ) -> npt.NDArray[np.float64] | None:
+        """The models' scores on all items of a task; None where nothing needs them and they are not known."""
+        rows = [responses[label] for responses in self._models.values() if label in responses]
+        if not rows and ("parents" in ESTIMATORS[estimator.name].needs or needs(selector) == "parents"):
+            raise EvomergeError(
+                f"Task {label}: no model could be scored, and the estimator {estimator.name} needs their answers. "
+                "The log says why they failed; mend the models, or take the estimator mean."
+            )
+        if not rows or (isinstance(estimator, MeanConfig) and needs(selector) != "parents"):
+            return None
+        parents_PN = np.array(rows, np.float64)
+        return 1 - parents_PN if is_lower_better else parents_PN

@@ -1,0 +1,259 @@
+"""Searches that ask some items, block by block and rung by rung."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evomerge.documents import tree_of
+from evomerge.execution import Job, Outcome
+from evomerge.fitness.examiner import Examiner
+from evomerge.optimizers.base import Scored
+from evomerge.recipe.references import parents, references
+from evomerge.runs import Asked, Assessed, Evaluated, Failed, RunLog, Started, Told
+from evomerge.runs.budget import Budget
+from evomerge.runs.results import Results, models_scored
+from evomerge.search import Search
+from evomerge.settings import Settings
+from evomerge.study import Study, assemble
+
+PARENT = {"estimator": {"name": "parent", "items": 12}, "racing": {"name": "halving", "first": 3}}
+
+
+class Able:
+    """An executor without models: each recipe has an ability, each item a difficulty, the same in whatever block."""
+
+    def __init__(self, capacity: int = 1, fails: Callable[[Job], bool] = lambda job: False) -> None:
+        self.capacity = capacity
+        self.jobs: list[Job] = []
+        self._flying: list[Job] = []
+        self._fails = fails
+
+    def submit(self, job: Job) -> None:
+        assert len(self._flying) < self.capacity
+        self.jobs.append(job)
+        self._flying.append(job)
+
+    def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
+        job = self._flying.pop()  # last in, first out: the worst order for a careless driver
+        if self._fails(job):
+            return [Outcome(job.number, failure="it fell over")]
+        responses = {task: scores(job.recipe.digest, task, items) for task, items in job.items.items()}
+        return [Outcome(job.number, job.items, responses, merge_s=1.0, score_s=0.5, tokens=7)]
+
+    def close(self) -> None:
+        self._flying.clear()
+
+
+def scores(digest: str, task: str, items: Sequence[int]) -> np.ndarray:
+    ability = draw(digest, task)
+    return np.array([ability > 0.6 * draw(task, str(item)) + 0.4 * draw(digest, str(item)) for item in items], "f4")
+
+
+def draw(*words: str) -> float:
+    return int(hashlib.sha256(" ".join(words).encode()).hexdigest()[:8], 16) / 16**8
+
+
+@pytest.fixture
+def make_study(make_settings: Callable[..., Settings]) -> Callable[..., Study]:
+    def make(fitness: dict[str, Any] | None = None, **more: Any) -> Study:
+        settings = make_settings(**({"optimizer": {"name": "nsga2", "population": 6}, "candidates": 22} | more))
+        return assemble(settings.model_copy(update={"fitness": settings.fitness | (fitness or PARENT)}))
+
+    return make
+
+
+@pytest.fixture
+def make_log(tmp_path: Path) -> Iterator[Callable[[Study], RunLog]]:
+    """A log of a run whose models have been scored."""
+    logs: list[RunLog] = []
+
+    def make(study: Study) -> RunLog:
+        logs.append(RunLog.create(tmp_path / str(len(logs))))
+        logs[-1].append(Started(study.identity))
+        recipe, items = study.some_recipe, study.fitness.items("search")
+        for name in parents(recipe):
+            alone = references(recipe)[name]
+            responses = {task: scores(alone.digest, task, positions) for task, positions in items.items()}
+            logs[-1].append(Assessed(name, "reference", "search", alone.digest, tree_of(alone), items, responses))
+        return logs[-1]
+
+    yield make
+    for log in logs:
+        log.close()
+
+
+def search(study: Study, log: RunLog, executor: Able, optimizer: Any = None) -> Search:
+    examiner = Examiner(study.fitness, study.settings.seed, models_scored(log))
+    largest = study.settings.generation
+    return Search(study.space, optimizer or study.optimizer(), executor, examiner, log, study.budget, largest)
+
+
+def essence(log: RunLog) -> dict[object, object]:
+    facts: dict[object, object] = defaultdict(list)
+    for event in log.events():
+        match event:
+            case Asked(number, genome, digest, generation):
+                facts["asked", number] = (genome, digest, generation)
+            case Evaluated(number=number, items=items, responses=responses):
+                facts["answered", number].append([(t, items[t], responses[t].tolist()) for t in sorted(items)])
+            case Told():
+                facts["told", event.number] = (event.losses, event.errors)
+            case Failed(number, reason):
+                facts["failed", number] = reason
+    return facts
+
+
+def asked_of(log: RunLog, task: str) -> dict[int, list[int]]:
+    """Items of a task by candidate, in the order of asking; twins have none."""
+    asked: dict[int, list[int]] = defaultdict(list)
+    for event in log.events():
+        if isinstance(event, Evaluated) and event.twin is None:
+            asked[event.number] += event.items.get(task, ())
+    return asked
+
+
+Log = Callable[[Study], RunLog]
+Make = Callable[..., Study]
+
+
+class TestBlocksAndRungs:
+    def test_no_item_is_asked_twice_and_half_go_on_after_each_rung(self, make_study: Make, make_log: Log) -> None:
+        study = make_study()
+        log = make_log(study)
+        search(study, log, Able()).run()
+        asked = asked_of(log, "math")
+        assert all(len(set(items)) == len(items) for items in asked.values())
+        generation = [event.number for event in log.events() if isinstance(event, Asked) and event.generation == 0]
+        assert len(generation) == 6
+        assert Counter(len(asked[number]) for number in generation) == {3: 3, 6: 1, 12: 2}  # 6, then 3, then 2
+
+    def test_the_run_is_the_same_for_one_worker_and_for_five(self, make_study: Make, make_log: Log) -> None:
+        study, facts = make_study(), []
+        for capacity in (1, 5):
+            log = make_log(study)
+            search(study, log, Able(capacity, fails=lambda job: job.number in (4, 9))).run()
+            facts.append(essence(log))
+        assert facts[0] == facts[1]
+        assert ("failed", 4) in facts[0]
+
+    @pytest.mark.parametrize("after", [3, 4, 9, 17, 30, 41, 60])
+    @pytest.mark.parametrize("racing", [{"name": "halving", "first": 3}, {"name": "posterior", "step": 4}, "none"])
+    def test_resumes_from_any_prefix_of_its_log(self, make_study: Make, make_log: Log, after: int, racing: Any) -> None:
+        study = make_study(PARENT | {"racing": racing, "promotion": 16})
+        whole, cut = make_log(study), make_log(study)
+        search(study, whole, Able(3, fails=lambda job: job.number == 5)).run()
+        cut.append(*list(whole.events())[3:after])
+        search(study, cut, Able(1, fails=lambda job: job.number == 5)).run()
+        assert essence(cut) == essence(whole)
+
+    def test_an_optimiser_that_never_waits_is_raced_in_generations(self, make_study: Make, make_log: Log) -> None:
+        study = make_study(optimizer={"name": "random"}, candidates=10, generation=4)
+        log = make_log(study)
+        search(study, log, Able()).run()
+        generations = [event.generation for event in log.events() if isinstance(event, Asked)]
+        assert generations == [0] * 4 + [1] * 4 + [2] * 2
+
+    def test_the_best_are_promoted(self, make_study: Make, make_log: Log) -> None:
+        study = make_study(PARENT | {"promotion": 20})
+        log = make_log(study)
+        progress = search(study, log, Able()).run()
+        asked = asked_of(log, "ja")
+        promoted = {number for number, items in asked.items() if len(items) > 12}
+        assert 0 < len(promoted) < len(asked)
+        first = [number for number in promoted if progress.generations[number] == 0]
+        others = [number for number in asked if progress.generations[number] == 0 and number not in promoted]
+        best = [min(progress.losses[number][column] for number in first) for column in (0, 1)]
+        assert all(max(np.array(progress.losses[number]) - best) >= 0 for number in others)
+
+    def test_a_twin_is_asked_nothing_and_told_the_same(self, make_study: Make, make_log: Log) -> None:
+        study = make_study(candidates=5)
+        log = make_log(study)
+        search(study, log, Able(2), _Repeating(study.space.seeds[0])).run()
+        assert len(asked_of(log, "math")) == 1
+        assert len({event.losses for event in log.events() if isinstance(event, Told)}) == 1
+
+    def test_all_candidates_failing_ends_the_search(self, make_study: Make, make_log: Log) -> None:
+        study = make_study()
+        log = make_log(study)
+        progress = search(study, log, Able(fails=lambda job: True)).run()
+        assert len(progress.failures) == 22
+        assert progress.scored == []
+
+
+class TestRotation:
+    @pytest.mark.parametrize("estimator", [{"name": "parent", "items": 6}, {"name": "mean", "items": 6}])
+    def test_generations_are_asked_other_items(
+        self, make_study: Make, make_log: Log, estimator: dict[str, Any]
+    ) -> None:
+        seen = {}
+        for rotation in (0.5, 1.0):
+            study = make_study({"estimator": estimator, "rotation": rotation})
+            log = make_log(study)
+            progress = search(study, log, Able()).run()
+            items = defaultdict(set)
+            for number, asked in asked_of(log, "math").items():
+                items[progress.generations[number]] |= set(asked)
+            seen[rotation] = items
+        num_items = len(study.fitness.splits.search["math"])
+        assert all(len(items) <= num_items / 2 for items in seen[0.5].values())
+        assert len(set.union(*seen[0.5].values())) > num_items / 2
+        if estimator["name"] == "mean":
+            assert len({tuple(sorted(items)) for items in seen[1.0].values()}) == 1
+
+
+class TestWhatIsTold:
+    def test_losses_come_with_errors_and_single_items(self, make_study: Make, make_log: Log) -> None:
+        study = make_study()
+        told: dict[int, Scored] = {}
+        optimizer = study.optimizer()
+        tell = optimizer.tell
+        optimizer.tell = lambda number, scored: (told.update({number: scored}), tell(number, scored))[1]  # type: ignore
+        search(study, make_log(study), Able(), optimizer).run()
+        num_items = sum(map(len, study.fitness.search_items.values()))
+        for scored in told.values():
+            assert scored.items_I.shape == (num_items,)
+            assert ((scored.items_I >= 0) & (scored.items_I <= 1)).all()
+            assert all(error > 0 for error in scored.errors)
+
+    def test_results_tell_what_the_search_was_told(self, make_study: Make, make_log: Log) -> None:
+        study = make_study()
+        log = make_log(study)
+        progress = search(study, log, Able()).run()
+        results = Results(log, study.fitness)
+        for candidate in results.candidates:
+            assert candidate.losses == progress.losses[candidate.number]
+            assert study.fitness.objectives.losses(candidate.estimates) == candidate.losses
+        assert results.progress.spent == progress.spent
+
+    @pytest.mark.parametrize(("limit", "spent"), [("items", 100), ("tokens", 60), ("seconds", 12)])
+    def test_a_budget_ends_the_search(self, make_study: Make, make_log: Log, limit: str, spent: int) -> None:
+        study = make_study(candidates=500, **{limit: spent})
+        used = search(study, make_log(study), Able()).run().spent
+        assert spent <= getattr(used, limit) < 3 * spent
+        assert study.budget == Budget(500, **{limit: spent})
+
+    def test_models_that_cannot_be_scored_end_the_search(self, make_study: Make, tmp_path: Path) -> None:
+        study = make_study()
+        with RunLog.create(tmp_path / "bare") as log, pytest.raises(Exception, match="no model could be scored"):
+            search(study, log, Able()).run()
+
+
+class _Repeating:
+    """Proposes one genome again and again."""
+
+    def __init__(self, genome: tuple[object, ...]) -> None:
+        self._genome = genome
+
+    def ask(self) -> tuple[object, ...]:
+        return self._genome
+
+    def tell(self, number: int, scored: Scored) -> None:
+        pass
+
+    def favourite(self) -> None:
+        return None
