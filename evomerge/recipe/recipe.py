@@ -240,11 +240,14 @@ def _misfits(rule: RuleValue, blend: Blend) -> list[tuple[tuple[str | int, ...],
 
 
 def _miscounts(value: Value, blend: Blend) -> list[tuple[tuple[str | int, ...], str]]:
-    experts = f"{len(blend.experts)} experts {shown(list(blend.experts))}"
+    wrong = [(name, part) for name, part in value if isinstance(part, tuple) and len(part) != len(blend.experts)]
     return [
-        ((name,), f"{len(part)} {_PLURALS.get(name, name)} for {experts}. Give one for each, in that order.")
-        for name, part in value
-        if isinstance(part, tuple) and len(part) != len(blend.experts)
+        (
+            (name,),
+            f"{len(part)} {_PLURALS.get(name, name)} for {len(blend.experts)} experts {shown(list(blend.experts))}. "
+            "Give one for each, in that order.",
+        )
+        for name, part in wrong
     ]
 
 
