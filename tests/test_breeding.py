@@ -16,13 +16,14 @@ from evomerge.cli import main
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, ResidentModel
 from evomerge.merging.export import Provenance, export_model
+from evomerge.optimizers.generational import Generational
 from evomerge.optimizers.m2n2.breeder import Breeder
 from evomerge.runs import Asked, RunLog, Started
 from evomerge.settings import Settings
 from evomerge.spaces.lineage import LineageSpace
 from evomerge.study import Study, assemble
 from tests.cli.test_job import _wait_for_candidates, facts
-from tests.test_search import Arithmetic, essence, run
+from tests.test_search import Arithmetic, essence, run, search
 
 SPACE = """# Breeding for tests.
 evomerge: space/1
@@ -88,12 +89,11 @@ def test_a_hundred_members_hold_no_weights(study_of: Callable[..., Study], tmp_p
     study = study_of(candidates=150, members=100)
     assert isinstance(study.space, LineageSpace)
     optimizer = study.optimizer()
+    assert isinstance(optimizer, Generational)
+    assert isinstance(optimizer.engine, Breeder)
     with begun(tmp_path / "run") as log:
-        from tests.test_search import search
-
         search(study, optimizer, Arithmetic(4), log, 150).run()
-    engine: Breeder = optimizer._engine  # type: ignore[attr-defined]
-    members = engine._archive.members
+    members = optimizer.engine.members
     assert len(set(members)) == 100
     most = 4 * len(study.space.lineage.lattice.cells)
     assert max(map(len, members)) <= most, "a member is never longer than the lattice"

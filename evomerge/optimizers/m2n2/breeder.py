@@ -41,6 +41,11 @@ class Breeder:
         self._seen: set[Genome] = set()
         self._num_children = 0
 
+    @property
+    def members(self) -> Sequence[Genome]:
+        """The archive as it is."""
+        return self._archive.members
+
     def propose(self) -> Sequence[Genome]:
         """See `Engine.propose`."""
         if not self._seen:
