@@ -97,10 +97,18 @@ class Blends:
         parts = self.parts(source, name)
         if len(parts) <= 1:
             return self._by_rule(source, parts[0][1] if parts else None, name)
-        whole = self._by_rule(source, parts[0][1], name).float().contiguous()
-        for (start, stop), rule in parts[1:]:
-            whole.view(-1)[start:stop] = self._by_rule(source, rule, name).flatten()[start:stop]
-        return whole
+        merged = torch.cat([self._part(source, rule, name, span) for span, rule in parts])
+        return merged.view(self._merged_shape(name))
+
+    def _part(self, source: str, rule: Rule | None, name: str, span: Span) -> torch.Tensor:
+        """What a rule makes of part of a tensor, flat and float32."""
+        part = slice(*span)
+        if rule is None or self.has_adapters(source):
+            return self._by_rule(source, rule, name).flatten()[part].float()
+        experts, origin = self.inputs(source, name)
+        site = self.site(source, rule, name).piece(span[0])
+        flat = [expert.flatten()[part] for expert in experts]
+        return run_pipe(rule.parts, flat, origin if origin is None else origin.flatten()[part], site)
 
     def _by_rule(self, source: str, rule: Rule | None, name: str) -> torch.Tensor:
         """What a rule makes of a tensor of a blend."""
@@ -169,10 +177,9 @@ class Blends:
 
         Rules are None where the tensor is the origin's own.
         """
-        start, stop = self._stretches[name]
-        rules = self._rules_for(source, name)
+        start, rules = self._stretches[name][0], self._rules_for(source, name)
         spans = [rule.where.span if rule.where else None for rule in rules]
-        found = cut(spans, (start, min(stop, start + self._num_merged(name))))
+        found = cut(spans, (start, start + math.prod(self._merged_shape(name))))
         return [((a - start, b - start), None if place is None else rules[place]) for (a, b), place in found]
 
     def _rules_for(self, source: str, name: str) -> list[Rule]:
@@ -189,10 +196,10 @@ class Blends:
                     break
         return found
 
-    def _num_merged(self, name: str) -> int:
-        """How many entries of a tensor all models have."""
+    def _merged_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of what all models have of a tensor."""
         shape = self._donor.shape(name)
-        return math.prod((self.num_shared[name], *shape[1:]) if name in self.num_shared else shape)
+        return (self.num_shared[name], *shape[1:]) if name in self.num_shared else shape
 
     @functools.cached_property
     def _stretches(self) -> dict[str, Span]:

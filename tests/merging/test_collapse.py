@@ -80,7 +80,7 @@ def crosses_of(lineage: Lineage, rng: np.random.Generator) -> list[Cross]:
     ]
 
 
-@pytest.mark.parametrize(("chromosomes", "origin"), zip(GROUPS, (None, "base", None), strict=True))
+@pytest.mark.parametrize(("chromosomes", "origin"), [*zip(GROUPS, (None, "base", None), strict=True)])
 @pytest.mark.parametrize(("arc", "angle"), [("linear", "whole"), ("slerp", "whole"), ("slerp", "side")])
 def test_a_genealogy_of_twenty_generations_collapses(
     zoo: Path, chromosomes: list[dict[str, Any]], arc: Any, angle: Any, origin: str | None

@@ -11,6 +11,7 @@ from evomerge.checkpoints import Checkpoint, stretches_of
 from evomerge.checkpoints.layout import layout_of
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Merge, ResidentModel
+from evomerge.merging.chunks import Sources
 from evomerge.merging.export import Provenance, export_model
 from evomerge.recipe.mergekit import write_mergekit
 from tests.merging.conftest import MakeRecipe, save_model
@@ -101,3 +102,26 @@ def test_mergekit_knows_no_parts_of_tensors(recipe_of: MakeRecipe, zoo: Path) ->
     blend = {"experts": ["math", "ja"], "rules": [half, {"pipe": [{"weigh": [1.0, 0.0]}]}]}
     with pytest.raises(ConfigError, match="a span may cut"):
         write_mergekit(recipe_of(blends={"mix": blend}), layout_of(Checkpoint(zoo / "base")), "recipe.yaml")
+
+
+def test_entries_keep_their_draws_where_a_tensor_is_cut(recipe_of: MakeRecipe, zoo: Path) -> None:
+    stages: list[Any] = [{"gate": "bernoulli", "density": 0.4}, {"weigh": [0.3, 0.9]}]
+    cut = [{"where": {"span": [100, 2021]}, "pipe": [{"weigh": [1.0, 0.0]}]}, {"pipe": stages}]
+    found, uncut = (
+        merged(recipe_of(blends={"mix": {"origin": "base", "experts": ["math", "ja"], "rules": rules}}), Library())
+        for rules in (cut, [{"pipe": stages}])
+    )
+    outside = torch.ones(len(found), dtype=torch.bool)
+    outside[100:2021] = False
+    assert torch.equal(found[outside], uncut[outside])
+    assert torch.equal(found[100:2021], flat(Checkpoint(zoo / "math"))[100:2021])
+
+
+@pytest.mark.parametrize("span", [None, (0, 20), (3, 17), (5, 6)])
+def test_pieces_are_made_of_the_span_alone(span: tuple[int, int] | None) -> None:
+    sources = Sources([torch.arange(20.0)], None, [None], piece_size=6, span=span)
+    pieces = list(sources.pieces())
+    first, end = span or (0, 20)
+    assert torch.equal(torch.cat([experts[0] for _, experts, _ in pieces]), torch.arange(float(first), float(end)))
+    assert [start for start, _, _ in pieces] == list(range(first, end, 6))
+    assert sources.is_whole == (end - first == 20)
