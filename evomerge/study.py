@@ -155,9 +155,15 @@ def _bred(
     stretches = stretches_of(origin or experts[0])
     lattice = lattice_of(stretches, breed.chromosomes, breed.resolution, f"{where}: breed.chromosomes")
     cells = [(cell.tensor, (cell.start, cell.stop)) for cell in lattice.cells]
-    digests = [models[name].digest if name else None for name in (*breed.experts, breed.origin)]
-    gram_LKK = kept_grams(experts, origin, cells, digests)
+    contents = [_content(models, name) if name else None for name in (*breed.experts, breed.origin)]
+    gram_LKK = kept_grams(experts, origin, cells, contents)
     return bind_breed(document, models, Lineage(breed.experts, lattice, gram_LKK, origin is not None), where)
+
+
+def _content(models: Mapping[str, ModelRef], name: str) -> str:
+    """What tells the weights of a model from others': an adapter's are its base's too."""
+    model = models[name]
+    return f"{model.digest} on {models[model.adapts].digest}" if model.adapts else str(model.digest)
 
 
 def open_fitness(settings: Settings) -> Fitness:

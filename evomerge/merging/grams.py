@@ -51,7 +51,7 @@ def kept_grams(
     experts: Sequence[Checkpoint],
     origin: Checkpoint | None,
     cells: Sequence[tuple[str, Span]],
-    digests: Sequence[str | None],
+    contents: Sequence[str | None],
 ) -> npt.NDArray[np.float64]:
     """`grams_of`, from `$XDG_CACHE_HOME/evomerge` where it was measured before.
 
@@ -59,9 +59,9 @@ def kept_grams(
         experts: See `grams_of`.
         origin: See there.
         cells: See there.
-        digests: Of the experts and the origin, None for none.
+        contents: What tells the weights of each expert and of the origin from others'; None for no origin.
     """
-    text = json.dumps([_FORMAT, list(digests), list(cells)])
+    text = json.dumps([_FORMAT, list(contents), list(cells)])
     file = _folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.npy"
     shape = (len(cells), len(experts), len(experts))
     try:

@@ -1,5 +1,6 @@
 """Spans in a merge: tensors cut where the rules say, entry by entry what other spellings give."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import torch
 
 from evomerge.checkpoints import Checkpoint, stretches_of
 from evomerge.checkpoints.layout import layout_of
+from evomerge.documents import parse
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Merge, ResidentModel
+from evomerge.merging.adapters.export import export_adapter
 from evomerge.merging.chunks import Sources
 from evomerge.merging.export import Provenance, export_model
+from evomerge.recipe import Recipe
 from evomerge.recipe.mergekit import write_mergekit
 from tests.merging.conftest import MakeRecipe, save_model
 
@@ -125,3 +129,26 @@ def test_pieces_are_made_of_the_span_alone(span: tuple[int, int] | None) -> None
     assert torch.equal(torch.cat([experts[0] for _, experts, _ in pieces]), torch.arange(float(first), float(end)))
     assert [start for start, _, _ in pieces] == list(range(first, end, 6))
     assert sources.is_whole == (end - first == 20)
+
+
+def test_adapters_are_cut_as_what_they_make_of_their_base(
+    zoo: Path, tmp_path: Path, save_adapter: Callable[..., Path]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for name in ("one", "two"):
+        b, a = torch.randn(24, 2, generator=generator), torch.randn(2, 16, generator=generator)
+        save_adapter(tmp_path / name, {"model.layers.0.mlp.up_proj": (b, a)})
+    models = {"base": {"path": str(zoo / "base")}}
+    models |= {name: {"path": str(tmp_path / name), "adapts": "base"} for name in ("one", "two")}
+    start = next(
+        s.start for s in stretches_of(Checkpoint(zoo / "base")) if s.name == "model.layers.0.mlp.up_proj.weight"
+    )
+    rules = [{"where": {"span": [0, start + 100]}, "pipe": [{"weigh": [1.0, 0.0]}]}, {"pipe": [{"weigh": [0.0, 1.0]}]}]
+    blends = {"mix": {"origin": "base", "experts": ["one", "two"], "rules": rules}}
+    recipe, library = parse(Recipe, {"models": models, "blends": blends}, "recipe"), Library()
+    one, two = (library.open(recipe.models[name], recipe.models) for name in ("one", "two"))
+    found = Merge(recipe, library).rounded("model.layers.0.mlp.up_proj.weight").flatten()
+    each = [model.tensor("model.layers.0.mlp.up_proj.weight").flatten() for model in (one, two)]
+    torch.testing.assert_close(found, torch.cat([each[0][:100], each[1][100:]]), rtol=0, atol=1e-6)
+    with pytest.raises(ConfigError, match="parts of a matrix have no factors"):
+        export_adapter(recipe, library, tmp_path / "out", Provenance("a test"))
