@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from evomerge.documents import tree_of
 from evomerge.execution import Executor, Items, Job, Outcome
 from evomerge.fitness import Fitness
+from evomerge.fitness.constraints import feasible_first
 from evomerge.fitness.items import SPLITS
+from evomerge.fitness.rivals import rivals
 from evomerge.fitness.spec import SplitName
 from evomerge.recipe import Recipe
 from evomerge.recipe.references import parents, references
@@ -37,11 +39,12 @@ def entries(
         space: The run's.
         progress: All candidates and their losses.
         favourite: The optimiser's belief, which on noisy fitness is often better than the best seen.
-        num_finalists: How many distinct candidates, taken in layers of domination.
+        num_finalists: How many distinct candidates, taken in layers of domination; those that break constraints last.
     """
     chosen: dict[str, Entry] = {}
     scored = progress.scored
-    for position in layers([progress.losses[number] for number in scored]):
+    losses = feasible_first([progress.losses[n] for n in scored], [progress.violations[n] for n in scored])
+    for position in layers(losses):
         number = scored[position]
         if len(chosen) < num_finalists:
             recipe = space.decode(progress.genomes[number])
@@ -53,14 +56,18 @@ def entries(
     return [*chosen.values(), *(Entry(name, "reference", recipe) for name, recipe in references(some).items())]
 
 
-def models_in(recipe: Recipe) -> list[Entry]:
-    """The models that candidates are made of, each alone.
+def models_before(recipe: Recipe, fitness: Fitness) -> list[Entry]:
+    """The models that must be scored on the search items before the first candidate, each alone.
 
     Args:
         recipe: Any recipe of the search.
+        fitness: The run's.
     """
     alone = references(recipe)
-    return [Entry(name, "reference", alone[name]) for name in parents(recipe)]
+    made_of = parents(recipe) if fitness.needs_parents else []
+    others = [name for name in rivals(fitness.spec) if name not in made_of]
+    kinds = dict.fromkeys(made_of, "reference") | dict.fromkeys(others, "rival")
+    return [Entry(name, kind, alone[name]) for name, kind in kinds.items()]
 
 
 def assess(

@@ -20,6 +20,7 @@ from evomerge.execution import Executor
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
 from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.fitness.rivals import unknown_rivals
 from evomerge.merging import Library
 from evomerge.merging.grams import kept_grams
 from evomerge.merging.statistics import data_digest
@@ -117,6 +118,7 @@ def assemble(settings: Settings) -> Study:
     else:
         space = _bound(document, models, next(iter(checkpoints.values())).num_layers, settings)
     fitness = open_fitness(settings)
+    ConfigError.raise_if_any(unknown_rivals(fitness.spec, models, settings.file("fitness")))
     identity = {
         "models": {name: model.digest for name, model in models.items()},
         "space": _digest(space.template),
@@ -124,6 +126,7 @@ def assemble(settings: Settings) -> Study:
         "starts": list(settings.starts),
         "fitness": _digest(settings.fitness),
         "items": _digest({label: sorted(known.values()) for label, known in fitness.splits.digests.items()}),
+        "banks": {label: bank.digest for label, bank in fitness.banks.items()},
         "optimizer": settings.optimizer,
         "generation": settings.generation,
         "seed": settings.seed,
@@ -196,6 +199,9 @@ def rooted(settings: Settings, folder: Path) -> Settings:
     calibration = space.get("calibration")
     if isinstance(calibration, Mapping):
         space["calibration"] = {name: _rooted(data, "data", folder) for name, data in calibration.items()}
+    tasks = fitness.get("tasks")
+    if isinstance(tasks, Mapping):
+        fitness["tasks"] = {label: _rooted_bank(task, folder) for label, task in tasks.items()}
     include = fitness.get("include")
     if isinstance(include, list):
         fitness["include"] = [_absolute(entry, folder) for entry in include]
@@ -208,6 +214,10 @@ def _rooted(entry: Tree, key: str, folder: Path) -> Tree:
     if isinstance(entry, Mapping):
         return {**entry, key: _absolute(entry.get(key), folder)}
     return _absolute(entry, folder)
+
+
+def _rooted_bank(task: Tree, folder: Path) -> Tree:
+    return _rooted(task, "bank", folder) if isinstance(task, Mapping) and task.get("bank") else task
 
 
 def _absolute(path: Tree, folder: Path) -> Tree:

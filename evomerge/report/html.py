@@ -62,6 +62,7 @@ def page(folder: Path, results: Results, settings: Settings, identity: Mapping[s
         "splits": SPLITS,
         "rows": rows,
         "note": tables.note(results),
+        "headings": tables.headings(results.fitness),
         "recipes": [_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
         "fitness": results.fitness,
         "models": _models(settings, identity),
@@ -109,8 +110,11 @@ def _tasks(results: Results) -> list[dict[str, Any]]:
     for objective, labels in results.fitness.objectives.members.items():
         for label in labels:
             named[label].append(objective)
+    for constraint in results.fitness.spec.constraints:
+        if constraint.task is not None:
+            named[constraint.task].append("constraint")
     return [
-        {"label": label, "entry": entry, "objectives": ", ".join(named[label]) or "none: finalists only"}
+        {"label": label, "entry": entry, "objectives": ", ".join(dict.fromkeys(named[label])) or "none: finalists only"}
         for label, entry in results.fitness.spec.tasks.items()
     ]
 

@@ -85,7 +85,7 @@ def _failures(results: Results) -> str:
 
 def _believed(results: Results) -> dict[int, float]:
     """The mean of the objectives on the search split, by the number of every scored candidate."""
-    return {one.number: mean_of_objectives(results.fitness, one.estimates).value for one in results.scored}
+    return {one.number: mean_of_objectives(results, one).value for one in results.scored}
 
 
 def _so_far(results: Results) -> dict[int, float]:
@@ -153,11 +153,9 @@ def _hang(axes: Axes, results: Results, finalists: list[Contender], label: str, 
     if not finalists:
         return
     places = [_place(finalist, results) for finalist in finalists]
-    true = [mean_of_objectives(results.fitness, finalist.estimates["test"]).value for finalist in finalists]
+    true = [mean_of_objectives(results, finalist, "test").value for finalist in finalists]
     believed = [
-        mean_of_objectives(
-            results.fitness, finalist.estimates["search" if finalist.complete("search") else "test"]
-        ).value
+        mean_of_objectives(results, finalist, "search" if finalist.complete("search") else "test").value
         for finalist in finalists
     ]
     axes.vlines(places, believed, true, color=look["color"], linewidth=0.9, zorder=3)
