@@ -19,6 +19,7 @@ from evomerge.runs import Assessed, Event, RunLog
 from evomerge.runs.progress import Progress
 from evomerge.runs.results import layers
 from evomerge.spaces import Genome, SearchSpace
+from evomerge.spaces.lineage import LineageSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class Entry:
     recipe: Recipe
 
 
-def entries(space: SearchSpace, progress: Progress, favourite: Genome | None, num_finalists: int) -> list[Entry]:
+def entries(
+    space: SearchSpace | LineageSpace, progress: Progress, favourite: Genome | None, num_finalists: int
+) -> list[Entry]:
     """Who enters: the search's best recipes, where it believes the optimum is, and the references.
 
     Args:

@@ -15,6 +15,7 @@ from evomerge.runs.budget import Budget
 from evomerge.runs.progress import Progress
 from evomerge.runs.replay import replay, scored
 from evomerge.spaces import SearchSpace
+from evomerge.spaces.lineage import LineageSpace
 
 WORST_LOSS = 1.0
 """Of a candidate that fails before any other was scored: an accuracy of zero."""
@@ -36,7 +37,7 @@ class Search:
         watch: Told every event after it was logged.
     """
 
-    space: SearchSpace
+    space: SearchSpace | LineageSpace
     optimizer: Optimizer
     executor: Executor
     examiner: Examiner

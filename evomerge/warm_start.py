@@ -31,6 +31,8 @@ def finalists_of(run_dir: Path) -> tuple[dict[str, Scalar], ...]:
         raise ConfigError.at(WHERE, f"{run_dir} is not finished. Finish it: `evomerge resume {run_dir}`.")
     if names is None:
         raise ConfigError.at(WHERE, f"{run_dir} does not say which genes it searched; an older evomerge made it.")
+    if not names:
+        raise ConfigError.at(WHERE, f"{run_dir} bred its recipes, which have no genes. Start from a run that has some.")
     genomes = {event.number: event.genome for event in events if isinstance(event, Asked)}
     told = [event for event in events if isinstance(event, Told)]
     losses = {event.number: (total_violation(event.violations), sum(event.losses)) for event in told}

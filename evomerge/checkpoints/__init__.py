@@ -5,6 +5,7 @@ from evomerge.checkpoints.adapter import Adapter
 from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.compatibility import check_mergeable, check_routable
 from evomerge.checkpoints.digest import digest_of
+from evomerge.checkpoints.flat import stretches_of
 from evomerge.checkpoints.roles import Position
 from evomerge.checkpoints.rows import shared_rows
 
@@ -17,4 +18,5 @@ __all__ = [
     "check_routable",
     "digest_of",
     "shared_rows",
+    "stretches_of",
 ]

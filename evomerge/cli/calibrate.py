@@ -20,6 +20,7 @@ from evomerge.recipe import Recipe
 from evomerge.recipe.calibration import STATISTICS, Calibration, StatisticKind
 from evomerge.recipe.measures import measured_models
 from evomerge.spaces import SpaceFile, measured_in, parse_space
+from evomerge.spaces.lineage import is_breed
 
 _Job = tuple[Path, Calibration, list[StatisticKind]]
 
@@ -122,6 +123,10 @@ def _needs(file: Path, zoo: str) -> Iterator[_Job]:
     """All that a recipe or a search space reads."""
     tree = read_resolved(file, zoo)
     document: SpaceFile | Recipe
+    if is_breed(tree):
+        raise ConfigError.at(
+            str(file), "breeds models, which reads no statistics, so that there is nothing to measure."
+        )
     if tree.get("evomerge") == "space/1":
         document = parse_space(tree, str(file))
         pairs = measured_in(document, str(file))

@@ -96,8 +96,8 @@ class Display:
 def open_display(study: Study, run_dir: Path) -> Iterator[Display]:
     """A display for one run."""
     console = Console()
-    genes, objectives = len(study.space.genes), ", ".join(study.fitness.objectives.names)
-    heading = f"{run_dir}: {study.settings.optimizer['name']} on {genes} genes, objectives: {objectives}"
+    objectives = ", ".join(study.fitness.objectives.names)
+    heading = f"{run_dir}: {study.settings.optimizer['name']} on {study.space.summary}, objectives: {objectives}"
     if not console.is_terminal:
         display = Display(study, console, None)
         display.say(heading)

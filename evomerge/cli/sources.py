@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of
+from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
 from evomerge.checkpoints.layout import layout_of
 from evomerge.documents import key, parse, read_yaml, shown, tree_of
 from evomerge.errors import ConfigError, Problem
@@ -104,9 +104,13 @@ def idle_rules(recipe: Recipe, library: Library) -> Iterator[str]:
     """
     donor = library.open(recipe.models[recipe.donor], recipe.models)
     places = [(name, donor.position(name)) for name in donor.names]
+    num_entries = max((stretch.stop for stretch in stretches_of(donor)), default=0)
     for blend_name, blend in recipe.blends.items():
         for index, rule in enumerate(blend.rules):
             where = rule.where
-            if where is not None and not any(where.matches(name, at.layer, at.role) for name, at in places):
+            if where is None:
+                continue
+            is_beyond = where.span is not None and where.span[0] >= num_entries
+            if is_beyond or not any(where.matches(name, at.layer, at.role) for name, at in places):
                 spelt = shown(tree_of(where))
                 yield f"blends.{blend_name}.rules[{index}].where: {spelt} matches no tensor, so the rule does nothing."

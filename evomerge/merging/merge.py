@@ -12,6 +12,7 @@ from evomerge.merging.library import Library
 from evomerge.merging.routes import Origin, hops_in, origins_of
 from evomerge.recipe import Recipe
 from evomerge.recipe.route import Hop
+from evomerge.recipe.spans import Span
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -101,24 +102,29 @@ class Merge:
         """
         origin, dtype = self._origins[name], self.dtype(name)
         is_merged = origin.source in self._recipe.blends and dtype.is_floating_point
-        rule = self._blends.rule(origin.source, origin.name) if is_merged else None
-        in_pieces = place.device.type == "cpu" and place.is_contiguous()
-        if rule is None or not can_cut(rule.parts) or not in_pieces or self._blends.has_adapters(origin.source):
+        parts = self._blends.parts(origin.source, origin.name) if is_merged else []
+        rules = [(span, rule) for span, rule in parts if rule is not None and can_cut(rule.parts)]
+        in_pieces = (
+            place.device.type == "cpu" and place.is_contiguous() and not self._blends.has_adapters(origin.source)
+        )
+        if not in_pieces or not rules or len(rules) < len(parts):
             place.copy_(self.tensor(name).to(dtype))
             return
         if name in self._blends.num_shared:
             place[self._blends.num_shared[name] :].copy_(self._own_rows(name).to(dtype))
             place = place[: self._blends.num_shared[name]]
-        self._into_flat(rule, origin, dtype, place.view(-1))
+        for span, rule in rules:
+            self._into_flat(rule, span, origin, dtype, place.view(-1))
 
-    def _into_flat(self, rule: Rule, source: Origin, dtype: torch.dtype, flat: torch.Tensor) -> None:
-        """Overwrite the rows that all models have, piece by piece."""
+    def _into_flat(self, rule: Rule, span: Span, source: Origin, dtype: torch.dtype, flat: torch.Tensor) -> None:
+        """Overwrite the part of a tensor that a rule governs, piece by piece."""
         site, fold = self._blends.site(source.source, rule, source.name), source.fold
         experts, origin = self._blends.inputs(source.source, source.name)
         sources = Sources(
             [expert.flatten() for expert in experts],
             origin if origin is None else origin.flatten(),
             site.keys,
+            span=span,
             width=row_width(rule.parts, experts[0]),
         )
 
@@ -128,7 +134,8 @@ class Merge:
             flat[start : start + piece.numel()].copy_(piece if flat.dtype == dtype else piece.to(dtype))
 
         parts, site = prepared(rule.parts, sources, site, self._facts)
-        if self._is_fused and fold is None and flat.dtype == dtype and (loop := Loop.of(parts, site)):
+        is_plain = fold is None and flat.dtype == dtype and sources.is_whole
+        if self._is_fused and is_plain and (loop := Loop.of(parts, site)):
             merge_fused(loop, parts, sources, site, self._facts, flat)
         else:
             merge_into(parts, sources, site, write)

@@ -16,6 +16,7 @@ from evomerge.recipe.measures import measures, source_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.redundancy import without_redundancy
+from evomerge.recipe.spans import cut
 from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
@@ -194,15 +195,32 @@ def _canonical_blend(blend: Blend) -> Blend:
         is_next = bool(rules) and rules[0].where is None and rules[0].pipe == pipe
         if not is_next or any(stage.spans_model for stage in pipe):  # else the next rule does the same
             rules.insert(0, PipeRule(where=where, pipe=pipe))
+    rules = list(_by_span(rules)) if any(rule.where and rule.where.span for rule in rules) else rules
     seed = blend.seed if any(stage.is_stochastic for rule in rules for stage in rule.pipe) else 0
     return Blend(origin=blend.origin, experts=blend.experts, seed=seed, rules=tuple(rules))
+
+
+def _by_span(rules: Sequence[PipeRule]) -> Iterator[PipeRule]:
+    """Neighbouring rules for parts of the same tensors in the order of the entries, joined where they do the same."""
+    for tensors, several in itertools.groupby(rules, key=lambda rule: (rule.where or Where()).off_span):
+        group = list(several)
+        spans = [rule.where.span if rule.where else None for rule in group]
+        last = next((rule for rule, span in zip(group, spans, strict=True) if span is None), None)
+        whole = (0, max(span[1] for span in spans if span)) if any(spans) else (0, 1)
+        pipes = [(span, None if place is None else group[place].pipe) for span, place in cut(spans, whole)]
+        for pipe, parts in itertools.groupby(pipes, key=lambda part: part[1]):
+            ends = [end for span, _ in parts for end in span]
+            if pipe is not None and (last is None or pipe != last.pipe):
+                yield PipeRule(where=tensors.model_copy(update={"span": (ends[0], ends[-1])}), pipe=pipe)
+        if last is not None:
+            yield PipeRule(where=None if tensors == Where() else tensors, pipe=last.pipe)
 
 
 def _canonical_where(where: Where | None) -> Where | None:
     if where is None or where == Where():
         return None
-    roles = where.roles and tuple(sorted(set(where.roles)))
-    return Where(layers=where.layers, roles=roles, names=where.names and tuple(sorted(set(where.names))))
+    roles, names = where.roles and tuple(sorted(set(where.roles))), where.names and tuple(sorted(set(where.names)))
+    return where.model_copy(update={"roles": roles, "names": names})
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -14,6 +14,7 @@ from evomerge.recipe.adapters import adapter_faults
 from evomerge.recipe.calibration import Calibration
 from evomerge.recipe.presets import PRESETS, PresetValue
 from evomerge.recipe.route import Ends, Route, depth_faults, route_faults
+from evomerge.recipe.spans import span_faults
 from evomerge.recipe.stages import Pipe, StageValue
 from evomerge.recipe.where import Where
 
@@ -106,7 +107,13 @@ class Blend(Value):
             found += [((*place, *inner), what) for inner, what in _misfits(rule, self)]
             if index + 1 < len(self.all_rules) and rule.where in (None, Where()):
                 found.append((place, 'has no "where", so that no later rule ever acts. Move it to the end.'))
-        return found
+        return found or [(("rules", index), what) for index, what in span_faults(self._stages)]
+
+    @property
+    def _stages(self) -> list[tuple[Where | None, Sequence[StageValue]]]:
+        """Selector and stages of every rule."""
+        pipes = (rule.pipe if isinstance(rule, PipeRule) else rule.pipe(len(self.experts)) for rule in self.all_rules)
+        return [(rule.where, pipe) for rule, pipe in zip(self.all_rules, pipes, strict=True)]
 
 
 class TokenizerPolicy(Value):
@@ -256,11 +263,14 @@ def _misfits(rule: RuleValue, blend: Blend) -> list[tuple[tuple[str | int, ...],
 
 
 def _miscounts(value: Value, blend: Blend) -> list[tuple[tuple[str | int, ...], str]]:
-    experts = f"{len(blend.experts)} experts {shown(list(blend.experts))}"
+    wrong = [(name, part) for name, part in value if isinstance(part, tuple) and len(part) != len(blend.experts)]
     return [
-        ((name,), f"{len(part)} {_PLURALS.get(name, name)} for {experts}. Give one for each, in that order.")
-        for name, part in value
-        if isinstance(part, tuple) and len(part) != len(blend.experts)
+        (
+            (name,),
+            f"{len(part)} {_PLURALS.get(name, name)} for {len(blend.experts)} experts {shown(list(blend.experts))}. "
+            "Give one for each, in that order.",
+        )
+        for name, part in wrong
     ]
 
 

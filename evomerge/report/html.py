@@ -18,6 +18,7 @@ from evomerge.report.figures import pictures
 from evomerge.report.verdict import chosen, verdict
 from evomerge.runs.results import Contender, Results
 from evomerge.settings import Settings
+from evomerge.spaces.lineage import is_breed
 
 FILE_NAME = "report.html"
 
@@ -119,7 +120,8 @@ def _tasks(results: Results) -> list[dict[str, Any]]:
 
 
 def _setup(results: Results, settings: Settings) -> dict[str, str]:
-    genes = f", {len(results.candidates[0].genome)} genes" if results.candidates else ""
+    is_fixed = bool(results.candidates) and not is_breed(settings.search_space)  # members have no genes
+    genes = f", {len(results.candidates[0].genome)} genes" if is_fixed else ""
     return {
         "search space": f"{settings.file('search_space')}{genes}",
         "fitness": settings.file("fitness"),

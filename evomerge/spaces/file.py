@@ -22,6 +22,17 @@ RESERVED_NAMES = ("uniform", "favourite")
 """Reports call the plain average of the experts and the optimiser's belief so."""
 
 
+def check_models(models: dict[str, ModelRef]) -> dict[str, ModelRef]:
+    """Validator that refuses names that reports use otherwise and adapters without a base, and changes nothing."""
+    for name in RESERVED_NAMES:
+        if name in models:
+            raise fault(f'"{name}" is what reports call something else. Give the model another name.')
+    if groundless := [*base_faults(models)]:
+        (_, *place), what = groundless[0]
+        raise fault(f"{key(place)}: {what}")
+    return models
+
+
 class Groups(Value):
     """Genes exist once per group: per band of layers, and within a band per role.
 
@@ -75,7 +86,7 @@ class SpaceFile(Value):
     """
 
     evomerge: Literal["space/1"]
-    models: dict[str, ModelRef] = pydantic.Field(min_length=1)
+    models: Annotated[dict[str, ModelRef], pydantic.Field(min_length=1), pydantic.AfterValidator(check_models)]
     groups: Groups | None = None
     blends: Annotated[dict[str, dict[str, Tree]], pydantic.AfterValidator(check_holes)] = pydantic.Field(
         default_factory=dict
@@ -86,17 +97,6 @@ class SpaceFile(Value):
     dtype: DType | None = None
     tokenizer: TokenizerPolicy | None = None
     calibration: dict[str, Calibration] | None = None
-
-    @pydantic.field_validator("models")
-    @classmethod
-    def _distinct(cls, models: dict[str, ModelRef]) -> dict[str, ModelRef]:
-        for name in RESERVED_NAMES:
-            if name in models:
-                raise fault(f'"{name}" is what reports call something else. Give the model another name.')
-        if groundless := [*base_faults(models)]:
-            (_, *place), what = groundless[0]
-            raise fault(f"{key(place)}: {what}")
-        return models
 
     @pydantic.field_validator("seeds")
     @classmethod

@@ -44,6 +44,11 @@ class SearchSpace:
     route: RouteGenerator | None = None
     num_layers: int = 0
 
+    @property
+    def summary(self) -> str:
+        """What is searched, in a few words."""
+        return f"{len(self.genes)} genes"
+
     def decode(self, genome: Genome) -> Recipe:
         """The recipe of a genome.
 

@@ -102,6 +102,8 @@ def _place(where: Where | None) -> str:
         first, last = where.layers
         words.append(f"layers {first}–{last}" if last > first else f"layer {first}")
     words += [" + ".join(group) for group in (where.roles, where.names) if group] if where else []
+    if where and where.span:
+        words.append(f"entries {where.span[0]:,}–{where.span[1] - 1:,}")
     return " · ".join(words)
 
 
