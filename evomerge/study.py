@@ -34,6 +34,9 @@ from evomerge.spaces import SearchSpace, SpaceFile, bind, measured_in, parse_spa
 from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, is_breed, lattice_of, parse_breed
 from evomerge.warm_start import genomes_of
 
+ROUTED = 2.0
+"""How much more layer routes may differ from their parents than merges of parameters, in standard deviations."""
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -181,7 +184,8 @@ def open_fitness(settings: Settings) -> Fitness:
         ConfigError: With all problems of the document and its tasks.
     """
     where = settings.file("fitness")
-    return Fitness.open(parse(FitnessSpec, settings.fitness, where), where)
+    fitness = Fitness.open(parse(FitnessSpec, settings.fitness, where), where)
+    return dataclasses.replace(fitness, widening=ROUTED) if "route" in settings.search_space else fitness
 
 
 def open_executor(settings: Settings, plan: WorkerPlan) -> Executor:

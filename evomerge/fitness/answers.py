@@ -25,11 +25,14 @@ class Pool:
         bank: Their parameters, in the order of the items; None without a bank.
         parents_PN: Scores of the candidate's P parents in [0, 1], or their predicted probabilities; float64, shape
             (P, N). None where they are not known.
+        widening: Factor by which candidates may differ more from what their parents lead to expect than merges of
+            parameters do, where an estimator's settings do not say.
     """
 
     num_items: int
     bank: Bank | None = None
     parents_PN: Floats | None = None
+    widening: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together.

@@ -132,6 +132,7 @@ class Examiner:
             len(self.fitness.splits.search[label]),
             bank,
             self._parents(label, estimator, selector, is_lower_better),
+            self.fitness.widening,
         )
         chosen = make_selector(selector, pool, min(self._num_items, pool.num_items), self._draw(label, generation))
         return Sampled(chosen, make_estimator(estimator, pool, chosen.design))

@@ -50,12 +50,15 @@ class Fitness:
         splits: Who may see which items.
         objectives: What is optimised.
         banks: Item banks of the search splits, by label.
+        widening: Factor by which candidates may differ more from what their parents lead to expect than merges of
+            parameters do.
     """
 
     spec: FitnessSpec
     splits: ItemSplits
     objectives: Objectives
     banks: Mapping[str, Bank] = field(default_factory=dict)
+    widening: float = 1.0
 
     @classmethod
     def open(cls, spec: FitnessSpec, where: str) -> Self:

@@ -23,8 +23,12 @@ def references(recipe: Recipe) -> dict[str, Recipe]:
 
 
 def parents(recipe: Recipe) -> list[str]:
-    """Names of the models that a recipe takes its abilities from: all experts, or every model where none is one."""
+    """Names of the models that a recipe takes its abilities from.
+
+    Experts of any blend and models that layers are routed from; every model where none is either.
+    """
     experts = {name for blend in recipe.blends.values() for name in blend.experts}
+    experts |= {segment.source for segment in recipe.route or ()}
     return [name for name in recipe.models if name in experts] or list(recipe.models)
 
 

@@ -64,12 +64,13 @@ class ParentConfig(_Config):
     """The parent-aware model.
 
     Attributes:
-        widening: How far a candidate may differ from what its parents lead to expect: a factor of standard deviations.
+        widening: How far a candidate may differ from what its parents lead to expect: a factor of standard deviations;
+            absent: 2 where layers are routed, else 1.
             2 for candidates that they do not bracket, such as layer routes; give the selector the same, and a bank.
     """
 
     name: Literal["parent"] = "parent"
-    widening: float = pydantic.Field(default=1.0, gt=0, le=10)
+    widening: float | None = pydantic.Field(default=None, gt=0, le=10)
 
 
 EstimatorConfig: TypeAlias = (

@@ -79,7 +79,8 @@ def _eap(config: configs.EapConfig, pool: Pool, design: Design | None) -> Estima
 
 def _parent(config: configs.ParentConfig, pool: Pool, design: Design | None) -> Estimator:
     parameters = pool.bank.parameters if pool.bank else None
-    return ParentAware(pool, ParentModel.of(pool.parents_for(config.name), parameters, config.widening))
+    widening = config.widening or pool.widening
+    return ParentAware(pool, ParentModel.of(pool.parents_for(config.name), parameters, widening))
 
 
 def _weighed(design: Design | None, user: str) -> Design:

@@ -65,7 +65,7 @@ class COptimalConfig(Value):
     name: Literal["c_optimal"] = "c_optimal"
     block: int = pydantic.Field(default=10, ge=1)
     top: int = pydantic.Field(default=1, ge=1)
-    widening: float = pydantic.Field(default=1.0, gt=0, le=10)
+    widening: float | None = pydantic.Field(default=None, gt=0, le=10)
 
 
 SelectorConfig: TypeAlias = RandomConfig | StratifiedConfig | AnchorsConfig | FisherConfig | COptimalConfig

@@ -108,7 +108,7 @@ def _fisher(config: configs.FisherConfig, pool: Pool, num_items: int, draw: Draw
 
 def _c_optimal(config: configs.COptimalConfig, pool: Pool, num_items: int, draw: Draw) -> Selector:
     parameters = pool.bank.parameters if pool.bank else None
-    model = ParentModel.of(pool.parents_for(config.name), parameters, config.widening)
+    model = ParentModel.of(pool.parents_for(config.name), parameters, config.widening or pool.widening)
     return COptimal(model, Chooser(pool.num_items, config.top, draw.seed, draw.open_N), config.block)
 
 
