@@ -11,7 +11,7 @@ from rich.table import Table
 
 from evomerge.cli import parser
 from evomerge.cli.scoring import alone, read_fitness
-from evomerge.errors import EvomergeError
+from evomerge.errors import ConfigError, EvomergeError
 from evomerge.execution import Job
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
@@ -27,7 +27,10 @@ def run(argv: Sequence[str]) -> int:
     fitness = Fitness.open(spec, where)
     recipe = load_recipe(given.model) if given.model.suffix in (".yaml", ".yml") else alone(given.model)
     executor = InlineExecutor(WorkerPlan(recipe, spec, where, given.device, given.threads))
-    executor.submit(Job(0, recipe, fitness.items(given.split)))
+    items = {label: items for label, items in fitness.items(given.split).items() if not spec.tasks[label].agrees_with}
+    if not items:
+        raise ConfigError.at(where, "every task compares answers with those of a model, which there is none of here.")
+    executor.submit(Job(0, recipe, items))
     (outcome,) = executor.wait()
     if outcome.failure is not None:
         raise EvomergeError(f"{given.model}: {outcome.failure}")
@@ -36,6 +39,8 @@ def run(argv: Sequence[str]) -> int:
         # every digit, because people compare this with what lm_eval prints
         table.add_row(label, repr(estimate.value), f"{estimate.stderr:.4f}", str(estimate.num_items))
     Console().print(table)
+    if left_out := [label for label in spec.tasks if label not in items]:
+        print(f"Not scored, because they compare with another model: {', '.join(left_out)}.")
     return 0
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from evomerge.documents import parse
 from evomerge.errors import EvomergeError
 from evomerge.fitness import Estimate, FitnessSpec, Objectives
-from evomerge.fitness.constraints import violations
+from evomerge.fitness.constraints import feasible_first, violations
 from evomerge.fitness.goals import Constraint
 
 TASKS = {name: {"task": name, "metric": "acc"} for name in ("a", "b")}
@@ -69,3 +69,25 @@ def test_a_model_whose_scores_are_not_known_is_named() -> None:
 def test_it_says_what_it_is() -> None:
     assert parse(Constraint, {"task": "a", "at_least": 0.95, "of": "base"}, "f").text == "a at least 0.95 of base"
     assert parse(Constraint, {"objective": "mean", "at_most": 0}, "f").text == "mean at most 0"
+
+
+worths = st.lists(
+    st.tuples(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), st.tuples(st.floats(-1, 1), st.floats(-1, 1))), min_size=1
+)
+
+
+@given(worths)
+def test_whoever_breaks_constraints_is_behind_all_who_hold_them(
+    worths: list[tuple[tuple[float, float], tuple[float, float]]],
+) -> None:
+    losses, broken = [own for own, _ in worths], [parts for _, parts in worths]
+    ordered = feasible_first(losses, broken)
+    excesses = [sum(part for part in parts if part > 0) for parts in broken]
+    for one, own, excess in zip(ordered, losses, excesses, strict=True):
+        if excess == 0:
+            assert one == own
+        for other, more in zip(ordered, excesses, strict=True):
+            if excess == 0 and more > 1e-9:
+                assert all(a < b for a, b in zip(one, other, strict=True))
+            if 0 < excess < more - 1e-9:
+                assert all(a < b for a, b in zip(one, other, strict=True))

@@ -68,3 +68,26 @@ def test_what_was_not_scored_is_a_dash(make_run: Callable[..., Any]) -> None:
 def test_names_are_no_markup(make_run: Callable[..., Any]) -> None:
     text = printed(make_run(names={"math": "[bold]math[/bold]"}, candidates=10).results)
     assert "[bold]math[/bold]" in text
+
+
+def test_constraints_have_a_column_and_the_chosen_merge_holds_them(make_run: Callable[..., Any]) -> None:
+    constraints = [{"task": "math_en", "at_least": 0.5}, {"task": "form_ja", "at_most": 0.8}]
+    results = make_run(candidates=30, options={"constraints": constraints}).results
+    text = printed(results)
+    assert "Holds: math_en at least 0.5; form_ja at most 0.8, on test items" in " ".join(text.split())
+    for row in rows(results):
+        test = row.contender.estimates["test"]
+        excess = max(0, 0.5 - test["math_en"].value) + max(0, test["form_ja"].value - 0.8)
+        assert row.holds == (f"no: {excess:.3f}" if excess else "yes")
+        (line,) = [line for line in text.splitlines() if f" {row.contender.name} " in line]
+        assert row.holds in line
+    assert {"yes"} < {row.holds for row in rows(results)}
+    ranks = [results.rank(row.contender, "selection") for row in rows(results) if row.contender.kind == "finalist"]
+    assert ranks == sorted(ranks)
+    assert "holds" not in printed(make_run().results)
+
+
+def test_where_lower_is_better_the_heading_says_so(make_run: Callable[..., Any]) -> None:
+    text = printed(make_run(objectives={"maths": ["math_en"]}, lower_is_better=("math_en",)).results)
+    assert "math_en ↓" in text
+    assert "↓ lower is better" in " ".join(text.split())

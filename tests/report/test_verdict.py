@@ -115,3 +115,14 @@ def test_no_verdict_before_the_test_split_is_scored(make_run: Callable[..., Any]
 )
 def test_lists_read_as_sentences_do(names: list[str], text: str) -> None:
     assert listed(names) == text
+
+
+def test_the_verdict_says_whether_constraints_hold(make_run: Callable[..., Any]) -> None:
+    def said(bound: float) -> str:
+        run = make_run(options={"constraints": [{"task": "math_en", "at_least": bound}]})
+        found = verdict(run.results)
+        assert found is not None
+        return found.sentence
+
+    assert said(0.0).endswith(" There it holds all constraints.")
+    assert " There it breaks math_en at least 1.5 (by " in said(1.5)
