@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -77,7 +78,9 @@ def _lightened(study: Study) -> Study:
 
 def _table(found: Forecast, name: str) -> Table:
     """One row per design, the chosen one first, as far as one objective goes."""
-    table = Table(title=f"{name}: the same time, spent in different ways")
+    table = Table(
+        title=f"{name}: the same time, spent in different ways", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
     table.add_column("asked", no_wrap=True)
     for heading in ("items", "seconds", "candidates", "tells apart", "gain", "flattery"):
         table.add_column(heading, justify="right")

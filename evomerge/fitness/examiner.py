@@ -146,7 +146,9 @@ class Examiner:
         rows = {}
         for number, sheet in history.sheets_before(generation).items():
             row_N = np.full(len(positions_N), np.nan)
-            row_N[np.searchsorted(positions_N, sheet.items.get(label, []))] = sheet.scores.get(label, [])
+            scores_I = np.array(sheet.scores.get(label, []), np.float64)  # a bank knows 1 for right
+            answered_I = np.searchsorted(positions_N, sheet.items.get(label, []))
+            row_N[answered_I] = scores_I if self.fitness.objectives.directions[label] else 1 - scores_I
             rows[f"candidate {number}"] = row_N
         return recalibrate(bank, rows)
 

@@ -111,22 +111,44 @@ def _proof(found: Forecast, name: str) -> str:
 def _better_spent(found: Forecast) -> Iterator[str]:
     chosen = found.chosen
     best = max(found.plans, key=lambda plan: plan.mean_gain)
-    if chosen.mean_gain == 0:
-        yield "Better spent: no design is better while no spread is seen; widen the space, or raise items.search."
-    elif best.mean_gain > _WORTH_IT * chosen.mean_gain:
+    if best.mean_gain > _WORTH_IT * chosen.mean_gain:
         yield (
             f'Better spent: "{best.prospect.name}" asks {best.prospect.items:.0f} answers of a candidate instead of '
             f"{chosen.prospect.items:.0f}, so the same time pays {best.candidates} candidates instead of "
             f"{chosen.candidates}; the best is then expected {best.mean_gain:.3f} above the mean instead of "
             f"{chosen.mean_gain:.3f}."
         )
-    else:
+    elif chosen.mean_gain:
         yield "Better spent: no other design that was tried is expected to win 5 % more in the same time."
+    else:
+        yield "Better spent: where no spread is seen, no number of candidates helps; widen the space, or ask more items."
+        yield from _dominated(found)
     yield from _balance(chosen)
     if found.finals_s > found.search_s / 2:
         yield (
             f"The finals cost {found.finals_s / found.search_s:.0%} of the search: fewer finalists, or lower caps of "
             "items.selection and items.test, leave more for candidates."
+        )
+
+
+def _dominated(found: Forecast) -> Iterator[str]:
+    """A design that tells more for less, as where an adaptive selector asks its items one by one."""
+    chosen = found.chosen.prospect
+    better = [
+        prospect
+        for prospect in (plan.prospect for plan in found.plans[1:])
+        if prospect.seconds < chosen.seconds
+        and all(prospect.precision[name].paired < precision.paired for name, precision in chosen.precision.items())
+    ]
+    if better:
+        best = min(better, key=lambda prospect: prospect.seconds)
+        told = ", ".join(
+            f"{precision.paired:.3f} instead of {chosen.precision[name].paired:.3f} on {name}"
+            for name, precision in best.precision.items()
+        )
+        yield (
+            f'Better spent: "{best.name}" takes {best.seconds:.2g} s of a worker per candidate instead of '
+            f"{chosen.seconds:.2g} and tells smaller differences apart: {told}."
         )
 
 

@@ -94,14 +94,14 @@ def designs_for(fitness: Fitness, measured: Measured) -> Iterator[Design]:
         measured: What was seen; where scores of models leave [0, 1] no response model fits.
     """
     yield Design("as set", fitness)
-    yield Design("every search item", _asking(fitness, estimator=MeanConfig(), racing=NoRacing()))
+    yield Design("all search items", _asking(fitness, estimator=MeanConfig(), racing=NoRacing()))
     models = [measured.scores(fitness.spec, answers) for answers in measured.models.values()]
     scores = [scores_I for responses in models for scores_I in responses.values()]
     if all(((scores_I >= 0) & (scores_I <= 1)).all() for scores_I in scores):
         for number in (80, 40, 20):
             parent = ParentConfig(items=number)
-            yield Design(f"parent, {number} items, halving", _asking(fitness, estimator=parent, racing=Halving()))
-        yield Design("parent, 40 items", _asking(fitness, estimator=ParentConfig(items=40), racing=NoRacing()))
+            yield Design(f"parent {number}, halving", _asking(fitness, estimator=parent, racing=Halving()))
+        yield Design("parent 40", _asking(fitness, estimator=ParentConfig(items=40), racing=NoRacing()))
 
 
 def prospect(design: Design, measured: Measured, seed: int, sizes: Mapping[str, int]) -> Prospect:

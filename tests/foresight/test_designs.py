@@ -89,10 +89,10 @@ def test_what_estimates_say_of_their_errors_is_what_is_seen() -> None:
 def test_other_designs_are_tried_where_response_models_fit() -> None:
     fitness, measured = make_fitness(300), make_measured(300, 3)
     names = [design.name for design in designs_for(fitness, measured)]
-    assert names[:3] == ["as set", "every search item", "parent, 80 items, halving"]
+    assert names[:3] == ["as set", "all search items", "parent 80, halving"]
     models = {name: {"sums": 5 * scores["sums"]} for name, scores in measured.models.items()}
     nats = dataclasses.replace(measured, models=models)
-    assert [design.name for design in designs_for(fitness, nats)] == ["as set", "every search item"]
+    assert [design.name for design in designs_for(fitness, nats)] == ["as set", "all search items"]
 
 
 def test_weights_and_what_is_forgotten_move_objectives_by_their_shares() -> None:

@@ -102,12 +102,24 @@ def test_a_better_design_is_named_only_where_it_wins_more(make: Callable[..., Fo
     assert "no other design that was tried is expected to win 5 % more" in alone
 
 
+def test_what_tells_more_for_less_is_named_where_no_spread_is_seen(make: Callable[..., Forecast]) -> None:
+    found = make(asked=10)
+    cheap = dataclasses.replace(found.plans[1].prospect, merge_s=0.0, score_s=1.0)
+    plans = [
+        dataclasses.replace(plan, prospect=prospect, gain={"mean": 0.0})
+        for plan, prospect in zip(found.plans, (found.chosen.prospect, cheap), strict=True)
+    ]
+    told = "\n".join(sentences(dataclasses.replace(found, plans=plans)))
+    assert '"all search items" takes 1 s of a worker per candidate instead of 4 and tells smaller differences' in told
+    assert "tells smaller differences" not in "\n".join(sentences(found))
+
+
 def test_equal_candidates_promise_nothing(make: Callable[..., Forecast]) -> None:
     same = [answers(0.5, 1), answers(0.5, 1)]
     found = make(dataclasses.replace(measured(), candidates=same))
     text = "\n".join(sentences(found))
     assert "differ by no more than their noise" in text
-    assert "no design is better while no spread is seen" in text
+    assert "where no spread is seen, no number of candidates helps" in text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (12.3, "12 s"), (600, "10 min"), (9000, "2.5 h")])
