@@ -11,8 +11,8 @@ def references(recipe: Recipe) -> dict[str, Recipe]:
     """Reference recipes by a name for tables and figures.
 
     Args:
-        recipe: Any recipe of a search; its models and the experts of its result are what counts. Where nothing is blended,
-            all models are experts.
+        recipe: Any recipe of a search; its models and the experts of its result are what counts. Where nothing is
+            blended, all models are experts.
     """
     sources = recipe.blends[recipe.result].experts if recipe.blends else [*recipe.models]
     experts = [name for name in sources if name in recipe.models]

@@ -14,9 +14,9 @@ from evomerge.report.verdict import chosen
 from evomerge.runs.results import Results
 
 CAPTION = (
-    "Each point is a layer of the merge, from the embeddings on the left to the head on the right: which layer of which "
-    "blend or model it is. A line that climbs step by step is layers in their usual order; one that falls goes back, and "
-    "one that leaps leaves layers out."
+    "Each point is a layer of the merge, from the embeddings on the left to the head on the right: which layer of "
+    "which blend or model it is. A line that climbs step by step is layers in their usual order; one that falls goes "
+    "back, and one that leaps leaves layers out."
 )
 WRITE = " Below stands the factor on what each layer adds to the residual stream; without one it is as it was."
 
