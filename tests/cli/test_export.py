@@ -59,3 +59,44 @@ def test_an_adapter_that_changed_since(recipe: Path, tmp_path: Path, capsys: pyt
     recipe.write_text(yaml.safe_dump(tree), encoding="utf-8")
     assert main(["export", str(recipe), str(tmp_path / "out"), "--adapter"]) == 2
     assert f"models.one: {tmp_path}/one is no longer the model that the recipe names." in capsys.readouterr().err
+
+
+class TestRoutes:
+    """Recipes whose layers stand in another order."""
+
+    @pytest.fixture
+    def routed(self, recipe: Path) -> Callable[..., Path]:
+        """Gives the recipe a route."""
+
+        def write(*route: object) -> Path:
+            tree = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+            recipe.write_text(yaml.safe_dump(tree | {"route": [*route]}), encoding="utf-8")
+            return recipe
+
+        return write
+
+    def test_layers_of_a_blend_and_of_an_adapter(self, routed: Callable[..., Path], zoo: Path, tmp_path: Path) -> None:
+        path = routed({"from": "mix", "layers": [0, 1]}, {"from": "one", "layers": [0, 0], "write": 0.5})
+        assert main(["export", str(path), str(tmp_path / "out")]) == 0
+        written = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+        assert written.config.num_hidden_layers == 3
+        base, models = Checkpoint(zoo / "base"), yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+        one = Adapted(base, Adapter(models["one"]["path"]))
+        held = written.state_dict()
+        torch.testing.assert_close(held["model.layers.2.mlp.up_proj.weight"], one.tensor(f"{UP}.weight"))
+        down = base.tensor("model.layers.0.mlp.down_proj.weight")
+        torch.testing.assert_close(held["model.layers.2.mlp.down_proj.weight"], down * 0.5)
+
+    def test_layers_that_are_not_there(
+        self, routed: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = routed({"from": "mix", "layers": [0, 1]}, {"from": "base", "layers": [1, 9]})
+        assert main(["export", str(path), str(tmp_path / "out")]) == 2
+        complaint = f"{path}: route[1].layers: layer 9 does not exist: the last layer of base is 2."
+        assert complaint in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+    def test_no_adapter(self, routed: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = routed({"from": "mix", "layers": [1, 1]})
+        assert main(["export", str(path), str(tmp_path / "out"), "--adapter"]) == 2
+        assert "recipe: its route puts layers in another order" in capsys.readouterr().err

@@ -51,6 +51,9 @@ def export_adapter(
         CandidateFailed: If the adapters' ranks do not suit the reducer.
         EvomergeError: If writing fails or what was read back differs.
     """
+    if recipe.canonical.route is not None or recipe.canonical.ends is not None:
+        what = "its route puts layers in another order, or its ends come from elsewhere, so it is no adapter."
+        raise ConfigError.at("recipe", f"{what} {_OTHERWISE}")
     blend = recipe.canonical.blends[recipe.result]
     models = library.open_all(recipe.models)
     adapters = adapters_on(models.get(blend.origin or ""), [models.get(expert) for expert in blend.experts])
