@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -56,18 +57,25 @@ def entries(
     return [*chosen.values(), *(Entry(name, "reference", recipe) for name, recipe in references(some).items())]
 
 
-def models_before(recipe: Recipe, fitness: Fitness) -> list[Entry]:
-    """The models that must be scored on the search items before the first candidate, each alone.
+def models_in(recipe: Recipe, fitness: Fitness) -> list[Entry]:
+    """The models that candidates are made of, and as rivals the others that they are compared with, each alone.
 
     Args:
         recipe: Any recipe of the search.
         fitness: The run's.
     """
     alone = references(recipe)
-    made_of = parents(recipe) if fitness.needs_parents else []
-    others = [name for name in rivals(fitness.spec) if name not in made_of]
-    kinds = dict.fromkeys(made_of, "reference") | dict.fromkeys(others, "rival")
+    kinds = dict.fromkeys(rivals(fitness.spec), "rival") | dict.fromkeys(parents(recipe), "reference")
     return [Entry(name, kind, alone[name]) for name, kind in kinds.items()]
+
+
+def models_before(recipe: Recipe, fitness: Fitness) -> list[Entry]:
+    """Those of `models_in` that must be scored on the search items before the first candidate."""
+    if fitness.needs_parents:
+        return models_in(recipe, fitness)
+    compared_with = rivals(fitness.spec)
+    named = [entry for entry in models_in(recipe, fitness) if entry.name in compared_with]
+    return [dataclasses.replace(entry, kind="rival") for entry in named]
 
 
 def assess(

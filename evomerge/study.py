@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from evomerge import seeds
-from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of, stretches_of
+from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
 from evomerge.documents import Tree, parse
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
@@ -116,7 +116,7 @@ def assemble(settings: Settings) -> Study:
     if isinstance(document, BreedFile):
         space = _bred(document, models, checkpoints, settings)
     else:
-        space = _bound(document, models, next(iter(checkpoints.values())).num_layers, settings)
+        space = _bound(document, models, checkpoints, settings)
     fitness = open_fitness(settings)
     ConfigError.raise_if_any(unknown_rivals(fitness.spec, models, settings.file("fitness")))
     identity = {
@@ -137,12 +137,17 @@ def assemble(settings: Settings) -> Study:
     return study
 
 
-def _bound(document: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, settings: Settings) -> SearchSpace:
+def _bound(
+    document: SpaceFile, models: Mapping[str, ModelRef], checkpoints: Mapping[str, Checkpoint], settings: Settings
+) -> SearchSpace:
     """A space of genes."""
     where = settings.file("search_space")
     document = document.model_copy(update={"calibration": _calibration(document, where)})
     _check_statistics(document, models, where)
-    space = bind(document, models, num_layers, where)
+    space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
+    if space.route is not None:
+        some = space.decode(tuple(_anything(gene) for gene in space.genes))
+        check_routable(checkpoints, some.donor, map(some.donor_of, space.route.sources), where)
     return dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
 
 

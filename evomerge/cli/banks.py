@@ -195,7 +195,7 @@ def _fit(bench: _Bench, store: ResponseStore, given: argparse.Namespace) -> int:
                 kept,
                 task=bench.spec.tasks[label].task,
                 task_version=str(bench.tasks[label].task.VERSION),
-                metric=bench.spec.tasks[label].metric,
+                metric=bench.spec.tasks[label].metric_words,
                 method=given.kind,
                 num_dimensions=given.dimensions,
                 seed=given.seed,

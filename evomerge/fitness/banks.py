@@ -58,7 +58,7 @@ def open_banks(
 def _difference(bank: Bank, entry: TaskEntry, version: str | None, num_missing: int, num_items: int) -> str:
     """In what a bank that lacks items differs from the task that it is named for, as far as can be told."""
     known = bank.provenance
-    given = {"task": (known.task, entry.task), "metric": (known.metric, entry.metric)}
+    given = {"task": (known.task, entry.task), "metric": (known.metric, entry.metric_words)}
     given |= {"version": (known.task_version, version)} if version is not None else {}
     others = [f"{name} {was}, not {wanted}" for name, (was, wanted) in given.items() if was != wanted]
     lacks = f"lacks {num_missing} of the {num_items} search items"

@@ -60,6 +60,11 @@ class Objectives:
         return {name: part.tasks for name, part in self.parts.items()}
 
     @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """By objective and label, how much a task's score moves the objective at most."""
+        return {name: dict(zip(part.tasks, _shares(_weights(part)), strict=True)) for name, part in self.parts.items()}
+
+    @property
     def higher_is_better(self) -> dict[str, bool]:
         """The direction of each objective."""
         return {
@@ -95,10 +100,10 @@ class Objectives:
 
     def _value(self, part: Mean | Forgetting, estimates: Estimates, models: ModelEstimates) -> Estimate:
         if isinstance(part, Mean):
-            return _mean([estimates[label] for label in part.tasks], part.weights or (1.0,) * len(part.tasks))
+            return _mean([estimates[label] for label in part.tasks], _weights(part))
         before = estimates_of(models, part.of)
         lost = [_lost(before[label], estimates[label], self.directions[label]) for label in part.tasks]
-        return _mean(lost, (1.0,) * len(lost))
+        return _mean(lost, _weights(part))
 
 
 def estimates_of(models: ModelEstimates, name: str) -> Estimates:
@@ -114,11 +119,19 @@ def estimates_of(models: ModelEstimates, name: str) -> Estimates:
 
 def _mean(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
     """Σ w·value / Σ w, and √(Σ w²·stderr²) / Σ w."""
-    total = math.fsum(weights)
-    shares = [weight / total for weight in weights]
+    shares = _shares(weights)
     value = math.fsum(share * estimate.value for share, estimate in zip(shares, estimates, strict=True))
     stderr = math.hypot(*(share * estimate.stderr for share, estimate in zip(shares, estimates, strict=True)))
     return Estimate(value, stderr, sum(estimate.num_items for estimate in estimates))
+
+
+def _weights(part: Mean | Forgetting) -> Sequence[float]:
+    return (part.weights if isinstance(part, Mean) else None) or (1.0,) * len(part.tasks)
+
+
+def _shares(weights: Sequence[float]) -> list[float]:
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
 
 
 def _lost(before: Estimate, after: Estimate, higher_is_better: bool) -> Estimate:

@@ -16,6 +16,7 @@ def sentences(found: Forecast) -> Iterator[str]:
     """All that a person should know before the search begins."""
     yield _basis(found)
     yield from _failures(found)
+    yield from _constraints(found)
     yield _cost(found)
     for name in found.means:
         yield _separation(found, name)
@@ -39,12 +40,20 @@ def _failures(found: Forecast) -> Iterator[str]:
         yield f"{name} failed: {reason}"
 
 
+def _constraints(found: Forecast) -> Iterator[str]:
+    if found.num_feasible < found.num_measured:
+        yield (
+            f"Constraints: {found.num_feasible} of the {found.num_measured} measured candidates hold all of them; "
+            "what follows does not know of them."
+        )
+
+
 def _cost(found: Forecast) -> str:
     chosen, workers = found.chosen, found.workers
     prospect, number = chosen.prospect, chosen.candidates
     most = "at most " if prospect.is_bound else ""
     tokens = f" and {number * prospect.tokens:,.0f} tokens" if prospect.tokens else ""
-    before = f", of which the models take {duration(found.models_s / workers)}" if prospect.needs_models else ""
+    before = f", of which the models take {duration(prospect.models_s / workers)}" if prospect.models_s else ""
     share = prospect.merge_s / prospect.seconds if prospect.seconds else 0.0
     return (
         f"Cost: {number} candidates take {most}{duration(found.search_s / workers)} on {workers} "

@@ -14,8 +14,11 @@ from evomerge.fitness import Fitness
 from evomerge.fitness.estimators.configs import MeanConfig, ParentConfig
 from evomerge.fitness.examiner import Examiner
 from evomerge.fitness.fitness import Worth
+from evomerge.fitness.goals import Mean
+from evomerge.fitness.irt.model import Floats
 from evomerge.fitness.power import Spread, smallest_difference
 from evomerge.fitness.racing import Halving, NoRacing
+from evomerge.fitness.rivals import rivals
 from evomerge.fitness.sheet import Sheet
 from evomerge.foresight.measure import Measured
 
@@ -63,7 +66,7 @@ class Prospect:
         merge_s: Seconds of a worker spent on its weights, which are written anew on every rung.
         score_s: Seconds spent on its answers.
         tokens: Put through the model.
-        needs_models: Whether the models must be scored on all search items first.
+        models_s: Seconds of a worker spent on models that must be scored before the first candidate; all of them.
         is_bound: Whether some candidates stop early, nobody knows how many, so that costs are upper bounds.
         precision: By objective, of those that reach the last rung.
     """
@@ -73,7 +76,7 @@ class Prospect:
     merge_s: float
     score_s: float
     tokens: float
-    needs_models: bool
+    models_s: float
     is_bound: bool
     precision: Mapping[str, Precision]
 
@@ -83,16 +86,17 @@ class Prospect:
         return self.merge_s + self.score_s
 
 
-def designs_for(fitness: Fitness, models: Mapping[str, Responses]) -> Iterator[Design]:
+def designs_for(fitness: Fitness, measured: Measured) -> Iterator[Design]:
     """What the document asks for, then what it could ask for instead.
 
     Args:
         fitness: The run's.
-        models: Scores of the models; where they leave [0, 1] no response model fits.
+        measured: What was seen; where scores of models leave [0, 1] no response model fits.
     """
     yield Design("as set", fitness)
     yield Design("every search item", _asking(fitness, estimator=MeanConfig(), racing=NoRacing()))
-    scores = [scores_I for responses in models.values() for scores_I in responses.values()]
+    models = [measured.scores(fitness.spec, answers) for answers in measured.models.values()]
+    scores = [scores_I for responses in models for scores_I in responses.values()]
     if all(((scores_I >= 0) & (scores_I <= 1)).all() for scores_I in scores):
         for number in (80, 40, 20):
             parent = ParentConfig(items=number)
@@ -110,7 +114,7 @@ def prospect(design: Design, measured: Measured, seed: int, sizes: Mapping[str, 
         sizes: Items of each task's search split in the search itself, where more may be there than were measured.
     """
     fitness = design.fitness
-    examiner = Examiner(fitness, seed, measured.models)
+    examiner = measured.examiner(fitness, seed)
     sittings = [_sit(examiner, answers) for answers in measured.candidates]
     reach = _reach(examiner)
     small = {label: len(items) for label, items in fitness.search_items.items()}
@@ -119,15 +123,17 @@ def prospect(design: Design, measured: Measured, seed: int, sizes: Mapping[str, 
     requests = sum(share * rung.requests for share, rung in zip(reach, rungs, strict=True))
     asked = {label: sum(rung.items[label] for rung in rungs) for label in sizes}
     worths = [examiner.worth(sitting.sheet, 0) for sitting in sittings]
+    costs = measured.costs
+    before = {*(measured.parents if fitness.needs_parents else ()), *rivals(fitness.spec)}
     return Prospect(
         name=design.name,
         items=sum(items.values()),
-        merge_s=sum(reach) * measured.costs.merge_s,
-        score_s=measured.costs.seconds(items) + requests * measured.costs.job_s,
-        tokens=measured.costs.tokens(items),
-        needs_models=fitness.needs_models,
+        merge_s=sum(reach) * costs.merge_s,
+        score_s=costs.seconds(items) + requests * costs.job_s,
+        tokens=costs.tokens(items),
+        models_s=len(before) * (costs.merge_s + costs.seconds(sizes) + len(sizes) * costs.job_s),
         is_bound=len(reach) > 1 and not isinstance(examiner.racing, Halving),
-        precision=dict(_precisions(fitness, measured, worths, asked, sizes)),
+        precision=dict(_precisions(examiner, measured, worths, asked, sizes)),
     )
 
 
@@ -181,21 +187,22 @@ def _mean(rungs: Sequence[_Rung], small: Mapping[str, int], sizes: Mapping[str, 
 
 
 def _precisions(
-    fitness: Fitness,
+    examiner: Examiner,
     measured: Measured,
     worths: Sequence[Worth],
     asked: Mapping[str, float],
     sizes: Mapping[str, int],
 ) -> Iterator[tuple[str, Precision]]:
+    fitness = examiner.fitness
     spreads = spreads_of(measured, fitness)
     stated_O = np.sqrt(np.mean([np.square(worth.errors) for worth in worths], axis=0))
-    truth = [fitness.worth(fitness.estimates(answers), measured.models).losses for answers in measured.candidates]
-    seen_O = np.std(np.subtract([worth.losses for worth in worths], truth), axis=0, ddof=1)
-    for index, (name, labels) in enumerate(fitness.objectives.members.items()):
-        sampled = sum(spreads[label].unshared / sizes[label] for label in labels) / len(labels) ** 2
-        own = sum(spreads[label].own / asked[label] for label in labels) / len(labels) ** 2
-        paired = sum(spreads[label].unshared / asked[label] for label in labels) / len(labels) ** 2
-        is_mean = isinstance(fitness.spec.estimator, MeanConfig)  # its error has a part that all candidates share
+    whole = worths_of(examiner, measured, measured.candidates)
+    seen_O = np.std(losses_of(worths) - losses_of(whole), axis=0, ddof=1)
+    is_mean = isinstance(fitness.spec.estimator, MeanConfig)  # its error has a part that all candidates share
+    for index, (name, shares) in enumerate(shares_of(fitness).items()):
+        sampled = sum(share**2 * spreads[label].unshared / sizes[label] for label, share in shares.items())
+        paired = sum(share**2 * spreads[label].unshared / asked[label] for label, share in shares.items())
+        own = sum(share**2 * spreads[label].own / asked[label] for label, share in shares.items())
         noise = math.sqrt(paired if is_mean else stated_O[index] ** 2 + sampled)
         yield (
             name,
@@ -211,7 +218,29 @@ def _precisions(
 
 def spreads_of(measured: Measured, fitness: Fitness) -> dict[str, Spread]:
     """By label, how much the candidates' scores vary from item to item."""
+    scores = [measured.scores(fitness.spec, answers) for answers in measured.candidates]
     return {
-        label: Spread.of(np.array([answers[label] for answers in measured.candidates], np.float64))
+        label: Spread.of(np.array([scores_I[label] for scores_I in scores], np.float64))
         for label in fitness.search_items
     }
+
+
+def shares_of(fitness: Fitness) -> dict[str, dict[str, float]]:
+    """By objective and label, how much a task's score moves the objective; of what was forgotten, at most."""
+    found = {}
+    for name, part in fitness.objectives.parts.items():
+        weights = (part.weights if isinstance(part, Mean) else None) or (1.0,) * len(part.tasks)
+        found[name] = {label: weight / sum(weights) for label, weight in zip(part.tasks, weights, strict=True)}
+    return found
+
+
+def worths_of(examiner: Examiner, measured: Measured, answers: Sequence[Responses]) -> list[Worth]:
+    """What candidates, or models, are worth on all measured items."""
+    fitness = examiner.fitness
+    estimates = [fitness.estimates(given, measured.models) for given in answers]
+    return [fitness.worth(known, examiner.rival_estimates) for known in estimates]
+
+
+def losses_of(worths: Sequence[Worth]) -> Floats:
+    """Shape (C, O)."""
+    return np.array([worth.losses for worth in worths], np.float64)

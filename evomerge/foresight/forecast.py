@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evomerge.execution import Responses
-from evomerge.finals import models_in
 from evomerge.fitness import Fitness
+from evomerge.fitness.examiner import Examiner
 from evomerge.fitness.irt.model import Floats
 from evomerge.fitness.items import SPLITS
 from evomerge.fitness.power import best_of, smallest_difference, true_sd
-from evomerge.foresight.designs import Prospect, designs_for, prospect, spreads_of
+from evomerge.foresight.designs import Prospect, designs_for, losses_of, prospect, shares_of, spreads_of, worths_of
 from evomerge.foresight.measure import Measured
 from evomerge.recipe.references import references
 from evomerge.runs.budget import Budget
@@ -50,7 +49,6 @@ class Forecast:
     Attributes:
         plans: What was asked for, then other ways to spend the same time.
         workers: How many score at once.
-        models_s: Seconds of scoring the models first, where a design needs it.
         finals_s: Of scoring finalists and references on all splits.
         finals_items: Answers that they give.
         means: By objective, mean value of the measured candidates.
@@ -59,13 +57,13 @@ class Forecast:
         lead: By objective, how far the best of the chosen plan is expected ahead of that model.
         provable: By objective, the smallest true difference from a model that the test split shows with 80 % power.
         num_measured: Candidates behind all this.
+        num_feasible: Those of them that hold all constraints.
         measured_items: Of each task.
         failures: What could not be measured, and why.
     """
 
     plans: Sequence[Plan]
     workers: int
-    models_s: float
     finals_s: float
     finals_items: int
     means: Mapping[str, float]
@@ -74,6 +72,7 @@ class Forecast:
     lead: Mapping[str, float]
     provable: Mapping[str, float]
     num_measured: int
+    num_feasible: int
     measured_items: Mapping[str, int]
     failures: Mapping[str, str]
 
@@ -85,7 +84,7 @@ class Forecast:
     @property
     def search_s(self) -> float:
         """Seconds of one worker that the search costs, the models' scoring included."""
-        return _total_s(self.chosen.prospect, self.chosen.candidates, self.models_s)
+        return _total_s(self.chosen.prospect, self.chosen.candidates)
 
 
 def forecast(study: Study, whole: Fitness, measured: Measured, workers: int) -> Forecast:
@@ -103,54 +102,48 @@ def forecast(study: Study, whole: Fitness, measured: Measured, workers: int) -> 
     fitness, settings = study.fitness, study.settings
     sizes = {label: len(items) for label, items in whole.search_items.items()}
     costs = measured.costs
-    prospects = [prospect(design, measured, settings.seed, sizes) for design in designs_for(fitness, measured.models)]
-    models = models_in(study.some_recipe)
-    models_s = len(models) * (costs.merge_s + costs.seconds(sizes) + len(sizes) * costs.job_s)
-    values = _values(fitness, measured, measured.candidates)
-    spread = _true_sds(fitness, measured, values)
+    prospects = [prospect(design, measured, settings.seed, sizes) for design in designs_for(fitness, measured)]
+    examiner = measured.examiner(fitness, settings.seed)
+    worths = worths_of(examiner, measured, measured.candidates)
+    losses_CO = losses_of(worths)
+    spread = _true_sds(fitness, measured, losses_CO)
     number = _candidates(study.budget, prospects[0])
-    total_s = _total_s(prospects[0], number, models_s)
-    plans = [_plan(prospects[0], number, spread)]
-    for other in _different(prospects):
-        plans.append(_plan(other, _affordable(other, total_s, models_s), spread))
+    total_s = _total_s(prospects[0], number)
+    others = [(other, _affordable(other, total_s)) for other in _different(prospects)]
+    plans = [_plan(*paid, spread) for paid in [(prospects[0], number), *others]]
     num_finalists = settings.finalists + 1 + len(references(study.some_recipe))
-    finals = {label: sum(len(getattr(whole.splits, split)[label]) for split in SPLITS) for label in whole.spec.tasks}
-    means = {name: float(column.mean()) for name, column in values.items()}
-    best = _best_models(fitness, measured)
-    better = {name: 1 if is_up else -1 for name, is_up in fitness.objectives.higher_is_better.items()}
+    finals = {label: sum(len(whole.items(split)[label]) for split in SPLITS) for label in whole.spec.tasks}
+    names = fitness.objectives.names
+    mean_O, best = losses_CO.mean(0), _best_models(examiner, measured)
+    ahead_O = np.array([loss for _, loss in best]) - mean_O
+    value_O = fitness.objectives.from_losses(mean_O)
+    best_O = fitness.objectives.from_losses([loss for _, loss in best])
     return Forecast(
         plans=plans,
         workers=workers,
-        models_s=models_s,
         finals_s=num_finalists * (costs.merge_s + costs.seconds(finals)),
         finals_items=num_finalists * sum(finals.values()),
-        means=means,
+        means=dict(zip(names, value_O, strict=True)),
         true_sd=spread,
-        models=best,
-        lead={name: plans[0].gain[name] + better[name] * (means[name] - best[name][1]) for name in means},
+        models={name: (model, value) for name, (model, _), value in zip(names, best, best_O, strict=True)},
+        lead={name: plans[0].gain[name] + ahead for name, ahead in zip(names, ahead_O.tolist(), strict=True)},
         provable=_provable(whole, measured),
-        num_measured=len(measured.candidates),
+        num_measured=len(worths),
+        num_feasible=sum(all(violation <= 0 for violation in worth.violations) for worth in worths),
         measured_items={label: len(items) for label, items in fitness.search_items.items()},
         failures=measured.failures,
     )
 
 
-def _values(fitness: Fitness, measured: Measured, answers: Sequence[Responses]) -> dict[str, Floats]:
-    """By objective, values on all measured items."""
-    losses = [fitness.worth(fitness.estimates(responses), measured.models).losses for responses in answers]
-    rows = np.array([fitness.objectives.from_losses(row) for row in losses])
-    return dict(zip(fitness.objectives.names, rows.T, strict=True))
-
-
-def _true_sds(fitness: Fitness, measured: Measured, values: Mapping[str, Floats]) -> dict[str, float]:
+def _true_sds(fitness: Fitness, measured: Measured, losses_CO: Floats) -> dict[str, float]:
     """By objective, standard deviation of the candidates' true values."""
     spreads = spreads_of(measured, fitness)
-    sizes = {label: len(items) for label, items in fitness.search_items.items()}
-    noise = {
-        name: sum(spreads[label].unshared / sizes[label] for label in labels) / len(labels) ** 2
-        for name, labels in fitness.objectives.members.items()
-    }
-    return {name: true_sd(values[name], variance) for name, variance in noise.items()}
+    found = {}
+    for losses_C, (name, shares) in zip(losses_CO.T, shares_of(fitness).items(), strict=True):
+        sizes = {label: len(fitness.splits.search[label]) for label in shares}
+        noise = sum(share**2 * spreads[label].unshared / sizes[label] for label, share in shares.items())
+        found[name] = true_sd(losses_C, noise)
+    return found
 
 
 def _candidates(budget: Budget, prospect: Prospect) -> int:
@@ -160,14 +153,13 @@ def _candidates(budget: Budget, prospect: Prospect) -> int:
     return max(1, min([budget.candidates, *paid]))
 
 
-def _affordable(prospect: Prospect, total_s: float, models_s: float) -> int:
+def _affordable(prospect: Prospect, total_s: float) -> int:
     """How many candidates of a design the time pays."""
-    left_s = total_s - (models_s if prospect.needs_models else 0.0)
-    return max(1, int(left_s / prospect.seconds)) if prospect.seconds else 1
+    return max(1, int((total_s - prospect.models_s) / prospect.seconds)) if prospect.seconds else 1
 
 
-def _total_s(prospect: Prospect, number: int, models_s: float) -> float:
-    return number * prospect.seconds + (models_s if prospect.needs_models else 0.0)
+def _total_s(prospect: Prospect, number: int) -> float:
+    return number * prospect.seconds + prospect.models_s
 
 
 def _different(prospects: Sequence[Prospect]) -> Iterator[Prospect]:
@@ -189,32 +181,28 @@ def _plan(prospect: Prospect, number: int, spread: Mapping[str, float]) -> Plan:
     )
 
 
-def _best_models(fitness: Fitness, measured: Measured) -> dict[str, tuple[str, float]]:
+def _best_models(examiner: Examiner, measured: Measured) -> list[tuple[str, float]]:
+    """By objective, in their order, the best model and its loss."""
     names = list(measured.models)
-    values = _values(fitness, measured, list(measured.models.values()))
-    best = {
-        name: int(column.argmax() if fitness.objectives.higher_is_better[name] else column.argmin())
-        for name, column in values.items()
-    }
-    return {name: (names[index], float(values[name][index])) for name, index in best.items()}
+    losses_MO = losses_of(worths_of(examiner, measured, list(measured.models.values())))
+    best_O = losses_MO.argmin(0)
+    return [(names[index], float(losses_M[index])) for index, losses_M in zip(best_O, losses_MO.T, strict=True)]
 
 
 def _provable(whole: Fitness, measured: Measured) -> dict[str, float]:
     """By objective, the smallest true difference between a candidate and a model that the test split shows."""
-    variances = {
-        label: float(
-            np.mean(
-                [
-                    np.var(answers[label] - model[label], ddof=1)
-                    for answers in measured.candidates
-                    for model in measured.models.values()
-                ]
-            )
-            / len(whole.splits.test[label])
-        )
-        for label in whole.search_items
-    }
+    candidates = [measured.scores(whole.spec, answers) for answers in measured.candidates]
+    models = [measured.scores(whole.spec, answers) for answers in measured.models.values()]
+
+    def variance(label: str) -> float:
+        pairs = [given[label] - model[label] for given in candidates for model in models]
+        return float(np.mean([np.var(differences_I, ddof=1) for differences_I in pairs]))
+
     return {
-        name: smallest_difference(math.sqrt(sum(variances[label] for label in labels)) / len(labels))
-        for name, labels in whole.objectives.members.items()
+        name: smallest_difference(
+            math.sqrt(
+                sum(share**2 * variance(label) / len(whole.splits.test[label]) for label, share in shares.items())
+            )
+        )
+        for name, shares in shares_of(whole).items()
     }

@@ -12,8 +12,12 @@ import numpy as np
 
 from evomerge.errors import EvomergeError
 from evomerge.execution import Executor, Job, Outcome, Responses
-from evomerge.finals import models_in
+from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.fitness.examiner import Examiner
+from evomerge.fitness.rivals import rivals, scored_against
 from evomerge.recipe import Recipe
+from evomerge.recipe.references import parents as parents_of
+from evomerge.recipe.references import references
 from evomerge.study import Study
 
 _BLOCK: Final = 10
@@ -52,16 +56,31 @@ class Measured:
     """What was seen.
 
     Attributes:
-        candidates: Scores of the first candidates of the search on every search item, by label.
-        models: Those of the models that they are made of, by name.
+        candidates: Answers of the first candidates of the search on every search item, by label.
+        models: Those of the models that they are made of or compared with, by name.
+        parents: Names of those that they are made of.
         costs: Of scoring them.
         failures: What failed, and why, by name.
     """
 
     candidates: Sequence[Responses]
     models: Mapping[str, Responses]
+    parents: tuple[str, ...]
     costs: Costs
     failures: Mapping[str, str]
+
+    def examiner(self, fitness: Fitness, seed: int) -> Examiner:
+        """Who would examine candidates so.
+
+        Raises:
+            EvomergeError: If a model that they are compared with could not be scored.
+        """
+        parents = {name: self.models[name] for name in self.parents if name in self.models}
+        return Examiner(fitness, seed, parents, self.models)
+
+    def scores(self, spec: FitnessSpec, answers: Responses) -> Responses:
+        """Scores of a candidate or a model by label, with agreement made out of answers."""
+        return scored_against(spec, answers, self.models)
 
 
 @dataclass(slots=True)
@@ -86,7 +105,8 @@ def measure(study: Study, executor: Executor, num_candidates: int, watch: Callab
     Raises:
         EvomergeError: If fewer than two candidates, or no model, could be scored.
     """
-    models = {entry.name: entry.recipe for entry in models_in(study.some_recipe)}
+    alone, parents = references(study.some_recipe), tuple(parents_of(study.some_recipe))
+    models = {name: alone[name] for name in dict.fromkeys((*parents, *rivals(study.fitness.spec)))}
     candidates = {f"candidate {number}": recipe for number, recipe in enumerate(_first(study, num_candidates))}
     recipes = models | candidates
     asked = list(_jobs(recipes, study))
@@ -105,8 +125,8 @@ def measure(study: Study, executor: Executor, num_candidates: int, watch: Callab
     if len(scored) < 2 or not any(name in whole for name in models):
         why = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
         raise EvomergeError(f"Too few candidates and models could be scored to plan with. {why or 'Measure more.'}")
-    kept = [records[name] for name in whole]
-    return Measured(scored, {name: whole[name] for name in models if name in whole}, _costs(kept), failures)
+    known = {name: whole[name] for name in models if name in whole}
+    return Measured(scored, known, parents, _costs([records[name] for name in whole]), failures)
 
 
 def _first(study: Study, number: int) -> list[Recipe]:

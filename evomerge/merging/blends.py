@@ -269,7 +269,7 @@ class Blends:
 
     def _used(self) -> list[str]:
         """Models whose tensors take part; others must not change the result."""
-        sources = {self._recipe.donor, self._recipe.tokenizer_donor}
+        sources = {self._recipe.donor, self._recipe.tokenizer_donor, *self._recipe.sources}
         for blend in self._recipe.blends.values():
             sources |= {*blend.experts, blend.origin or self._recipe.donor}
         return [name for name in self._recipe.models if name in sources]

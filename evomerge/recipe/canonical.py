@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from evomerge.documents import tree_of
+from evomerge.recipe.canonical_route import needed, with_canonical_route, without_unseen_rules
 from evomerge.recipe.measures import measures, source_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
@@ -33,11 +34,19 @@ def canonical(recipe: Recipe) -> Recipe:
 
 def canonical_form(recipe: Recipe) -> Recipe:
     """The same merge with presets expanded, neutral stages dropped and redundant freedom removed. Idempotent."""
-    blends = {name: _canonical_blend(recipe.blends[name]) for name in _needed(recipe)}
+    blends = {name: _canonical_blend(recipe.blends[name]) for name in needed(recipe)}
+    recipe = with_canonical_route(recipe.model_copy(update={"blends": blends}))
+    blends = {name: _canonical_blend(without_unseen_rules(recipe, name)) for name in recipe.blends}
     used = {source_of(blend, place) for blend in blends.values() for place, _ in measures(blend)}
     calibration = {name: data for name, data in (recipe.calibration or {}).items() if name in used} or None
     return Recipe(
-        models=recipe.models, blends=blends, dtype=recipe.dtype, tokenizer=recipe.tokenizer, calibration=calibration
+        models=recipe.models,
+        blends=blends,
+        route=recipe.route,
+        ends=recipe.ends,
+        dtype=recipe.dtype,
+        tokenizer=recipe.tokenizer,
+        calibration=calibration,
     )
 
 
@@ -214,27 +223,39 @@ def _canonical_where(where: Where | None) -> Where | None:
     return where.model_copy(update={"roles": roles, "names": names})
 
 
-def _needed(recipe: Recipe) -> list[str]:
-    """Blends that the result is made of, in the recipe's order."""
-    needed = {recipe.result}
-    for name in reversed(recipe.blends):
-        if name in needed:
-            needed |= {*recipe.blends[name].experts, recipe.blends[name].origin or ""}
-    return [name for name in recipe.blends if name in needed]
-
-
 def _identity(recipe: Recipe) -> dict[str, Any]:
     names = recipe.identities
-    blends = []
-    for blend in recipe.blends.values():
-        tree = tree_of(blend)
-        tree["experts"] = [names[expert] for expert in blend.experts]
-        tree["origin"] = names[blend.origin] if blend.origin else None
-        if statistics := _statistics(recipe, blend):
-            tree["statistics"] = statistics
-        blends.append(tree)
+    blends = [_blend_identity(recipe, name) for name in recipe.blends]
     donors = [names[recipe.donor], names[recipe.tokenizer_donor]]
-    return {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
+    tree: dict[str, Any] = {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
+    if recipe.route is not None:
+        tree["route"] = [[names[segment.source], segment.layers, segment.write] for segment in recipe.route]
+    if recipe.ends is not None:
+        tree["ends"] = [names[source] for source in recipe.end_sources.values()]
+    return tree
+
+
+def source_digests(recipe: Recipe) -> dict[str, str]:
+    """What each model and blend of a canonical recipe contains, by its name, whatever else the recipe holds.
+
+    Sources with one digest have the same tensors, in any two recipes over the same models.
+    """
+    known = {name: recipe.identities[name] for name in recipe.models}
+    for name, blend in recipe.blends.items():
+        parts = [known[source] for source in (*blend.experts, blend.origin) if source is not None]
+        text = json.dumps([_blend_identity(recipe, name), parts], sort_keys=True)
+        known[name] = hashlib.sha256(text.encode()).hexdigest()
+    return known
+
+
+def _blend_identity(recipe: Recipe, name: str) -> dict[str, Any]:
+    blend, names = recipe.blends[name], recipe.identities
+    tree = tree_of(blend)
+    tree["experts"] = [names[expert] for expert in blend.experts]
+    tree["origin"] = names[blend.origin] if blend.origin else None
+    if statistics := _statistics(recipe, blend):
+        tree["statistics"] = statistics
+    return tree
 
 
 def _statistics(recipe: Recipe, blend: Blend) -> list[Any]:

@@ -1,6 +1,7 @@
 """`evomerge plan` on a micro zoo."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,14 @@ def test_a_plan_measures_and_writes_only_what_it_is_told_to(desk: Path, capsys: 
 def test_one_candidate_is_too_few(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "search_space=tiny", "fitness=two", "--measure", "1"]) == 2
     assert "one candidate alone shows no spread. Measure two or more." in capsys.readouterr().err
+
+
+def test_rivals_and_constraints_are_understood(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (desk / "fitness" / "two.yaml").read_text()
+    text = text.replace("{math: [math], japanese: [ja]}", "{math: [math], lost: {forgetting: [ja], of: base}}")
+    (desk / "fitness" / "three.yaml").write_text(f"{text}constraints: [{{task: math, at_least: 2.0}}]\n")
+    assert main(["plan", "search_space=tiny", "fitness=three", "optimizer=random", "--measure", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "Constraints: 0 of the 3 measured candidates hold all of them" in printed
+    assert "of which the models take" in printed
+    assert re.search(r"lost: the best model is \w+ with 0\.000", printed)  # base, or another that lost nothing either

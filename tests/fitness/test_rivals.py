@@ -45,6 +45,6 @@ def test_agreement_is_made_of_two_models_answers() -> None:
     math = {"a": np.float32([0, 0, 0]), "like": np.float32([2, 5, 3])}
     scores = scored_against(spec(), ours, {"math": math, "base": ours})
     assert {label: scores_I.tolist() for label, scores_I in scores.items()} == {"a": [1, 0, 1], "like": [1, 0, 1]}
-    own = scored_against(spec(), math, {"math": math})
+    own = scored_against(spec(), math, {"math": math, "base": ours})
     assert own["like"].tolist() == [1, 1, 1]
     assert ours["like"].tolist() == [2, 16777215, 3]
