@@ -70,7 +70,7 @@ def test_a_run_is_the_same_for_one_worker_and_for_five(study_of: Callable[..., S
     assert len({fact[0] for key, fact in essences[0].items() if key[0] == "asked"}) == 30  # type: ignore[index]
 
 
-@pytest.mark.parametrize("after", [2, 9, 40, 70])
+@pytest.mark.parametrize("after", [9, 70])
 def test_a_run_resumes_from_any_prefix_of_its_log(study_of: Callable[..., Study], tmp_path: Path, after: int) -> None:
     with begun(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
         run(study_of(), whole, Arithmetic(3))
@@ -86,13 +86,13 @@ def test_candidates_that_fail_are_survived(study_of: Callable[..., Study], tmp_p
 
 
 def test_a_hundred_members_hold_no_weights(study_of: Callable[..., Study], tmp_path: Path) -> None:
-    study = study_of(candidates=150, members=100)
+    study = study_of(candidates=115, members=100)
     assert isinstance(study.space, LineageSpace)
     optimizer = study.optimizer()
     assert isinstance(optimizer, Generational)
     assert isinstance(optimizer.engine, Breeder)
     with begun(tmp_path / "run") as log:
-        search(study, optimizer, Arithmetic(4), log, 150).run()
+        search(study, optimizer, Arithmetic(4), log, 115).run()
     members = optimizer.engine.members
     assert len(set(members)) == 100
     most = 4 * len(study.space.lineage.lattice.cells)
@@ -115,7 +115,7 @@ def test_members_are_exported_as_they_were_scored(study_of: Callable[..., Study]
 
 
 def test_search_report_export(bred: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*SEARCH, "candidates=10", "run_dir=runs/a"]) == 0
+    assert main([*SEARCH, "candidates=6", "run_dir=runs/a"]) == 0
     assert "members bred from base, math, ja with" in capsys.readouterr().out
     assert "genes" not in (bred / "runs" / "a" / "report.html").read_text().split("search space")[1][:200]
     assert main(["export", "runs/a", "out"]) == 0
@@ -126,7 +126,7 @@ def test_search_report_export(bred: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["validate", "search_spaces/bred.yaml"]) == 0
     assert "bred from base, math, ja" in capsys.readouterr().out
     with pytest.raises(SystemExit):
-        main([*SEARCH, "candidates=10", "run_dir=runs/b", "start_from=runs/a"])
+        main([*SEARCH, "candidates=6", "run_dir=runs/b", "start_from=runs/a"])
     assert "bred its recipes" in capsys.readouterr().err
 
 

@@ -23,6 +23,7 @@ def _between(low: float, high: float, meaning: str) -> pydantic.AfterValidator:
 
 Population = Annotated[int, _between(4, 10_000, "It is the number of candidates per generation.")]
 Batch = Annotated[int, _between(1, 10_000, "It is the number of candidates per generation.")]
+WarmUp = Annotated[int, _between(0, 100_000, "It is a number of children.")]
 Startup = Annotated[int, _between(1, 10_000, "It is the number of random candidates before the first model.")]
 Sigma = Annotated[
     float,
@@ -251,7 +252,12 @@ class M2N2Config(M2N2Settings):
 
     name: Literal["m2n2"] = "m2n2"
     batch: Batch = 4
-    warm_up: Annotated[int, _between(0, 100_000, "It is a number of children.")] = 10
+    warm_up: WarmUp = 10
+
+    @property
+    def arc(self) -> Literal["slerp", "linear"]:
+        """How parents are mixed."""
+        return "linear" if self.crossover == "linear" else "slerp"
 
     @pydantic.field_validator("crossover")
     @classmethod
@@ -266,6 +272,36 @@ class M2N2Config(M2N2Settings):
         if mutation:
             raise fault(f"{mutation:g}: recipes hold no parameters that noise could be added to. Leave it at 0.")
         return mutation
+
+
+class MapElitesConfig(Value):
+    """MAP-Elites over recipes.
+
+    Attributes:
+        name: Which optimiser.
+        bins: Bins per objective.
+        batch: Children per generation.
+        warm_up: How many of the first children have parents drawn evenly among the seeds.
+        crossover: How parents are mixed: on the arc (`slerp`) or on the line (`linear`).
+        angle: Whether SLERP's angle is that of `whole` chromosomes or of each `side` of the split.
+        split: Where the mixing weight turns into its complement: at a point drawn anew for each child (`evolving`), in
+            the middle (`fixed`), or nowhere (`none`).
+        duplicates: Whether a child that was born before may be asked again: `keep` or `refuse`.
+    """
+
+    name: Literal["map_elites"] = "map_elites"
+    bins: Annotated[int, _between(1, 1000, "It is the number of bins per objective.")] = 10
+    batch: Batch = 4
+    warm_up: WarmUp = 10
+    crossover: Literal["slerp", "linear"] = "slerp"
+    angle: Literal["whole", "side"] = "whole"
+    split: Literal["evolving", "fixed", "none"] = "evolving"
+    duplicates: Literal["keep", "refuse"] = "refuse"
+
+    @property
+    def arc(self) -> Literal["slerp", "linear"]:
+        """How parents are mixed."""
+        return self.crossover
 
 
 class RandomConfig(Value):
@@ -311,6 +347,7 @@ OptimizerConfig = (
     | TpeConfig
     | GpConfig
     | M2N2Config
+    | MapElitesConfig
     | RandomConfig
     | GridConfig
 )

@@ -150,6 +150,13 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "any",
         "m2n2.breeder.Breeder",
     ),
+    "map_elites": Entry(
+        configs.MapElitesConfig,
+        "MAP-Elites on a grid of objectives; breeds recipes, for comparison.",
+        "members",
+        "any",
+        "m2n2.breeder.Breeder",
+    ),
     "random": Entry(
         configs.RandomConfig, "Uniform random search; the baseline.", "any", "any", "random_search.RandomSearch"
     ),

@@ -41,4 +41,4 @@ def test_two_processes_make_the_same_run() -> None:
         for seed in ("1", "2")
     ]
     assert outputs[0] == outputs[1]
-    assert len(outputs[0].splitlines()) >= len(OPTIMIZERS) - 3
+    assert len(outputs[0].splitlines()) >= len(OPTIMIZERS) - 4

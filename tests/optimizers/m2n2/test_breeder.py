@@ -8,7 +8,8 @@ import pytest
 
 from evomerge.errors import ConfigError
 from evomerge.optimizers.base import Optimizer, Scored
-from evomerge.optimizers.configs import M2N2Config
+from evomerge.optimizers.configs import M2N2Config, MapElitesConfig
+from evomerge.optimizers.m2n2.elites import Elites
 from evomerge.optimizers.registry import make_optimizer
 from evomerge.spaces.genes import FloatGene, Genome
 from evomerge.spaces.lineage import Lineage
@@ -48,6 +49,16 @@ class TestGeneticAlgorithm(Bred):
 class TestWithoutSplit(Bred):
     config = {"split": "none"}
     learns = False  # no child can take one part from one model and the next from another
+
+
+class TestMapElites(Bred):
+    config = {"name": "map_elites", "bins": 5}
+    num_objectives = 2
+
+
+class TestMapElitesOfOneObjective(Bred):
+    config = {"name": "map_elites", "duplicates": "keep", "crossover": "linear", "split": "fixed"}
+    learns = False  # a line of elites is little to breed from, and lines lead inwards only
 
 
 def bred(config: Mapping[str, Any]) -> Loop:
@@ -106,6 +117,17 @@ def test_the_favourite_is_the_best_of_the_archive() -> None:
     loop = bred({"members": 50})
     losses = {genome: TestM2N2().judge(genome).losses for genome in loop.genomes}
     assert losses[loop.optimizer.favourite() or ()] == min(losses.values())
+
+
+def test_every_cell_has_its_best() -> None:
+    elites = Elites(MapElitesConfig(bins=4))
+    told = {(1,): (0.1, 0.9), (2,): (0.2, 0.8), (4,): (0.9, 0.1), (5,): (0.8, 0.1)}
+    for genome, losses in told.items():
+        elites.take(genome, Scored(losses))
+    assert elites.members == [(1,), (5,)]
+    assert elites.best == (5,)
+    pairs = {elites.parents(np.random.default_rng(seed)) for seed in range(20)}
+    assert pairs == {((1,), (5,)), ((5,), (1,))}
 
 
 def test_what_cannot_be_is_refused() -> None:
