@@ -66,7 +66,7 @@ class Archive(Generic[M]):
             The slot it took, or None if it was turned away: it is the worst itself, or a duplicate.
 
         Raises:
-            ValueError: If a score is not a finite number, or if there are not as many as the members have.
+            ValueError: If a score is below 0 or not a finite number, or if there are not as many as the members have.
         """
         child_I = self._checked(scores_I)
         if self._settings.duplicates == "refuse" and any(self._same(child, member) for member in self._members):
@@ -105,4 +105,6 @@ class Archive(Generic[M]):
             raise ValueError(f"{child_I.shape} scores, but the members have {self._scores_QI.shape[1]} each.")
         if not np.isfinite(child_I).all():
             raise ValueError("A score is not a finite number. Do not insert a candidate that failed.")
+        if child_I.min(initial=0.0) < 0 and self._settings.floor == "zero":
+            raise ValueError("A score is below 0, of which there is no share. Shift the scores, or set floor to worst.")
         return child_I
