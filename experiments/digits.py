@@ -233,31 +233,34 @@ def grouped(points: Sequence[Point]) -> dict[tuple[int, str], Group]:
     groups: dict[tuple[int, str], Group] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for point in points:
         groups[point.hidden, point.start][point.variant][point.seed].append(point)
-    return groups
+    return dict(sorted(groups.items()))
 
 
-def with_error(values: Sequence[float]) -> str:
-    """Mean and standard error in points of a percentage."""
-    error = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return f"{100 * np.mean(values):.1f} ± {100 * error:.1f}"
+def error(values: Sequence[float]) -> float:
+    """Standard error of a mean; not a number for less than two values."""
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def shown(values: Sequence[float]) -> str:
+    """Mean and standard error in per cent."""
+    return f"{100 * np.mean(values):.1f} ± {100 * error(values):.1f}"
 
 
 def table(group: Group) -> Iterator[str]:
-    """Final accuracies in Markdown, and what M2N2 is ahead on the seeds that both have."""
+    """Accuracies at the end in Markdown, and how far M2N2 is ahead on the seeds that both have."""
     yield "| variant | seeds | test | quartiles | train | M2N2 ahead by | in errors | coverage | entropy | CPU s |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    reference = group["m2n2"]
     for name in (name for name in SETTINGS if name in group):
-        last = {seed: run[-1] for seed, run in group[name].items()}
-        ahead = [reference[seed][-1].test - last[seed].test for seed in last if seed in reference]
-        error = np.std(ahead, ddof=1) / math.sqrt(len(ahead)) if len(ahead) > 1 else 0.0
-        low, high = np.percentile([point.test for point in last.values()], [25, 75])
-        means = np.mean([(point.coverage, point.entropy, point.cpu_s) for point in last.values()], axis=0)
+        ends = {seed: points[-1] for seed, points in group[name].items()}
+        test, train = [end.test for end in ends.values()], [end.train for end in ends.values()]
+        low, high = 100 * np.percentile(test, [25, 75])
+        coverage_, entropy_, cpu_s = np.mean([(end.coverage, end.entropy, end.cpu_s) for end in ends.values()], axis=0)
+        both = sorted(ends.keys() & group["m2n2"].keys()) if name != "m2n2" else []
+        ahead = [group["m2n2"][seed][-1].test - ends[seed].test for seed in both]
+        compared = f"{shown(ahead)} | {np.mean(ahead) / error(ahead):.1f}" if error(ahead) > 0 else "|"
         yield (
-            f"| {name} | {len(last)} | {with_error([point.test for point in last.values()])} "
-            f"| {100 * low:.1f}–{100 * high:.1f} | {with_error([point.train for point in last.values()])} "
-            f"| {with_error(ahead)} | {np.mean(ahead) / error if error else math.nan:.1f} "
-            f"| {means[0]:.3f} | {means[1]:.3f} | {means[2]:.1f} |"
+            f"| {name} | {len(ends)} | {shown(test)} | {low:.1f} to {high:.1f} | {shown(train)} "
+            f"| {compared} | {coverage_:.3f} | {entropy_:.3f} | {cpu_s:.1f} |"
         )
 
 
@@ -267,20 +270,22 @@ def draw(groups: dict[tuple[int, str], Group], path: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "digits"
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(groups), figsize=(5.2 * len(groups), 4.4), squeeze=False, layout="constrained")
-    for axis, ((hidden, start), group) in zip(axes[0], groups.items(), strict=True):
+    rows = math.ceil(len(groups) / 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(12, 4.6 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(groups) :]:
+        axis.set_axis_off()
+    for axis, ((hidden, start), group) in zip(axes.flat, groups.items(), strict=False):
         for number, name in enumerate(SETTINGS):
-            runs = list(group[name].values()) if name in group else []
+            runs = list(group.get(name, {}).values())
             if not runs:
                 continue
-            shortest = min(len(run) for run in runs)
-            test_RX = 100 * np.array([[point.test for point in run[:shortest]] for run in runs])
-            evaluations_X = [point.evaluations for point in runs[0][:shortest]]
+            test_RX = 100 * np.array([[point.test for point in points] for points in runs])
             low_X, middle_X, high_X = np.percentile(test_RX, [25, 50, 75], axis=0)
+            evaluations_X = [point.evaluations for point in runs[0]]
             axis.plot(evaluations_X, middle_X, color=f"C{number}", label=f"{name} ({len(runs)})")
-            axis.fill_between(evaluations_X, low_X, high_X, color=f"C{number}", alpha=0.15, linewidth=0)
+            axis.fill_between(evaluations_X, low_X, high_X, color=f"C{number}", alpha=0.12, linewidth=0)
         axis.set(title=f"{start}, {hidden} hidden units", xlabel="evaluations", ylabel="test accuracy, %")
-        axis.legend(fontsize="small")
+        axis.legend(fontsize="small", title="variant (seeds)", title_fontsize="small")
     figure.savefig(path, metadata={"Date": None})
 
 
