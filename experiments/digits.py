@@ -13,7 +13,7 @@ import csv
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +46,10 @@ SETTINGS = {
     "map_elites": CODE,
     "sep_cma": CODE,
 }
-"""M2N2's variants by name, as its authors' code has them; the last two only mutate and cross over by them."""
+"""M2N2's variants by name, as its authors' code has them; MAP-Elites mutates and crosses over by them."""
+
+EXTRAS = ("m2n2_paper", "fixed_split")
+"""What the paper has no curve of."""
 
 
 class Images(NamedTuple):
@@ -57,7 +60,7 @@ class Images(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One run: `start` is `scratch`, `pairs` (each seed its own two trained models) or `one_pair` (all the same)."""
+    """One run; `start` is `scratch`, `pairs` (every seed trains its own two models) or `given_pair` (all the same)."""
 
     hidden: int
     start: str
@@ -140,13 +143,18 @@ def train(start_D: Vectors, images: Images, hidden: int, steps: int = 10) -> Vec
     return vector_D.detach().numpy()
 
 
-def strategy_of(trial: Trial, images: Images) -> tuple[DenseStrategy, int]:
-    """The strategy at its start, and how many of the models it asks first are not counted as evaluations."""
+def first_models(trial: Trial, images: Images, given_KD: Vectors | None) -> Vectors:
+    """What a run starts from: two models, and as many as the archive holds for the paper's variant from scratch."""
     if trial.start == "scratch":
         count = SETTINGS[trial.variant].members if trial.variant == "m2n2_paper" else 2
-        first_KD = random_models(count, trial.hidden, trial.seed)
-    else:
-        first_KD = trained_pair(trial.hidden, 0 if trial.start == "one_pair" else trial.seed, images)
+        return random_models(count, trial.hidden, trial.seed)
+    if trial.start == "given_pair" and given_KD is not None:
+        return given_KD
+    return trained_pair(trial.hidden, trial.seed, images)
+
+
+def strategy_of(trial: Trial, first_KD: Vectors, images: Images) -> tuple[DenseStrategy, int]:
+    """The strategy at its start, and how many models it asks first that do not count as evaluations."""
     rng = seeds.generator(trial.seed, "digits", trial.variant)
     mutation = DEVIATION if trial.start == "scratch" else 0.0
     settings = SETTINGS[trial.variant].model_copy(update={"mutation": mutation})
@@ -158,9 +166,11 @@ def strategy_of(trial: Trial, images: Images) -> tuple[DenseStrategy, int]:
     return Evolution(settings, first_KD, rng), len(first_KD)
 
 
-def run(trial: Trial, training: Images, testing: Images, points: int = 100) -> Iterator[Point]:
+def run(
+    trial: Trial, training: Images, testing: Images, given_KD: Vectors | None = None, points: int = 100
+) -> Iterator[Point]:
     """Evolve, and look at the member of best training accuracy now and then."""
-    strategy, uncounted = strategy_of(trial, training)
+    strategy, uncounted = strategy_of(trial, first_models(trial, training, given_KD), training)
     began_s = time.process_time()
     evaluations, looks = -uncounted, 1
     while evaluations < trial.evaluations:
@@ -176,23 +186,21 @@ def run(trial: Trial, training: Images, testing: Images, points: int = 100) -> I
 
 
 def plan(quick: bool) -> Iterator[Trial]:
-    """All runs, the quick ones first, and all variants of a seed before the next seed."""
+    """All runs, all variants of a seed before the next seed."""
 
-    def block(hidden: int, start: str, variants: Sequence[str], count: int, evaluations: int) -> Iterator[Trial]:
+    def block(hidden: int, start: str, variants: Iterable[str], count: int, evaluations: int) -> Iterator[Trial]:
         return (Trial(hidden, start, name, seed, evaluations) for seed in range(count) for name in variants)
 
-    everything = tuple(SETTINGS)
-    published = tuple(name for name in SETTINGS if name not in ("m2n2_paper", "fixed_split"))
-    mixing = tuple(name for name in SETTINGS if name != "no_crossover")
+    mixing = [name for name in SETTINGS if name != "no_crossover"]
     if quick:
         yield from block(16, "pairs", mixing, 3, 300)
-        yield from block(16, "scratch", everything, 3, 1000)
+        yield from block(16, "scratch", SETTINGS, 3, 1000)
         return
-    yield from block(256, "one_pair", mixing, 10, 10_000)
+    yield from block(256, "given_pair", [name for name in mixing if name != "sep_cma"], 10, 10_000)
     yield from block(256, "pairs", mixing, 10, 10_000)
-    yield from block(256, "scratch", ("m2n2",), 10, 50_000)
-    yield from block(16, "scratch", everything, 20, 50_000)
-    yield from block(256, "scratch", published, 10, 50_000)
+    yield from block(16, "scratch", SETTINGS, 20, 20_000)
+    yield from block(256, "scratch", ["m2n2"], 10, 50_000)
+    yield from block(256, "scratch", [name for name in SETTINGS if name not in EXTRAS], 10, 50_000)
 
 
 def done_in(path: Path) -> list[Point]:
@@ -225,31 +233,34 @@ def grouped(points: Sequence[Point]) -> dict[tuple[int, str], Group]:
     groups: dict[tuple[int, str], Group] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for point in points:
         groups[point.hidden, point.start][point.variant][point.seed].append(point)
-    return groups
+    return dict(sorted(groups.items()))
 
 
-def with_error(values: Sequence[float]) -> str:
-    """Mean and standard error in points of a percentage."""
-    error = np.std(values, ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return f"{100 * np.mean(values):.1f} ± {100 * error:.1f}"
+def error(values: Sequence[float]) -> float:
+    """Standard error of a mean; not a number for less than two values."""
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def shown(values: Sequence[float]) -> str:
+    """Mean and standard error in per cent."""
+    return f"{100 * np.mean(values):.1f} ± {100 * error(values):.1f}"
 
 
 def table(group: Group) -> Iterator[str]:
-    """Final accuracies in Markdown, and what M2N2 is ahead on the seeds that both have."""
+    """Accuracies at the end in Markdown, and how far M2N2 is ahead on the seeds that both have."""
     yield "| variant | seeds | test | quartiles | train | M2N2 ahead by | in errors | coverage | entropy | CPU s |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    reference = group["m2n2"]
     for name in (name for name in SETTINGS if name in group):
-        last = {seed: run[-1] for seed, run in group[name].items()}
-        ahead = [reference[seed][-1].test - last[seed].test for seed in last if seed in reference]
-        error = np.std(ahead, ddof=1) / math.sqrt(len(ahead)) if len(ahead) > 1 else 0.0
-        low, high = np.percentile([point.test for point in last.values()], [25, 75])
-        means = np.mean([(point.coverage, point.entropy, point.cpu_s) for point in last.values()], axis=0)
+        ends = {seed: points[-1] for seed, points in group[name].items()}
+        test, train = [end.test for end in ends.values()], [end.train for end in ends.values()]
+        low, high = 100 * np.percentile(test, [25, 75])
+        coverage_, entropy_, cpu_s = np.mean([(end.coverage, end.entropy, end.cpu_s) for end in ends.values()], axis=0)
+        both = sorted(ends.keys() & group["m2n2"].keys()) if name != "m2n2" else []
+        ahead = [group["m2n2"][seed][-1].test - ends[seed].test for seed in both]
+        compared = f"{shown(ahead)} | {np.mean(ahead) / error(ahead):.1f}" if error(ahead) > 0 else "|"
         yield (
-            f"| {name} | {len(last)} | {with_error([point.test for point in last.values()])} "
-            f"| {100 * low:.1f}–{100 * high:.1f} | {with_error([point.train for point in last.values()])} "
-            f"| {with_error(ahead)} | {np.mean(ahead) / error if error else math.nan:.1f} "
-            f"| {means[0]:.3f} | {means[1]:.3f} | {means[2]:.1f} |"
+            f"| {name} | {len(ends)} | {shown(test)} | {low:.1f} to {high:.1f} | {shown(train)} "
+            f"| {compared} | {coverage_:.3f} | {entropy_:.3f} | {cpu_s:.1f} |"
         )
 
 
@@ -259,20 +270,22 @@ def draw(groups: dict[tuple[int, str], Group], path: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "digits"
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(groups), figsize=(5.2 * len(groups), 4.4), squeeze=False, layout="constrained")
-    for axis, ((hidden, start), group) in zip(axes[0], groups.items(), strict=True):
+    rows = math.ceil(len(groups) / 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(12, 4.6 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(groups) :]:
+        axis.set_axis_off()
+    for axis, ((hidden, start), group) in zip(axes.flat, groups.items(), strict=False):
         for number, name in enumerate(SETTINGS):
-            runs = list(group[name].values()) if name in group else []
+            runs = list(group.get(name, {}).values())
             if not runs:
                 continue
-            shortest = min(len(run) for run in runs)
-            test_RX = 100 * np.array([[point.test for point in run[:shortest]] for run in runs])
-            evaluations_X = [point.evaluations for point in runs[0][:shortest]]
+            test_RX = 100 * np.array([[point.test for point in points] for points in runs])
             low_X, middle_X, high_X = np.percentile(test_RX, [25, 50, 75], axis=0)
+            evaluations_X = [point.evaluations for point in runs[0]]
             axis.plot(evaluations_X, middle_X, color=f"C{number}", label=f"{name} ({len(runs)})")
-            axis.fill_between(evaluations_X, low_X, high_X, color=f"C{number}", alpha=0.15, linewidth=0)
+            axis.fill_between(evaluations_X, low_X, high_X, color=f"C{number}", alpha=0.12, linewidth=0)
         axis.set(title=f"{start}, {hidden} hidden units", xlabel="evaluations", ylabel="test accuracy, %")
-        axis.legend(fontsize="small")
+        axis.legend(fontsize="small", title="variant (seeds)", title_fontsize="small")
     figure.savefig(path, metadata={"Date": None})
 
 
@@ -280,19 +293,22 @@ def main() -> None:
     """Run what is not done yet, then write the tables and the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a minute's worth of it")
-    parser.add_argument("--start", choices=["scratch", "one_pair", "pairs"], help="only the runs that start so")
+    parser.add_argument("--start", choices=["scratch", "pairs", "given_pair"], help="only the runs that start so")
     parser.add_argument("--hidden", type=int, choices=[16, 256], help="only the networks of this size")
+    parser.add_argument("--pair", type=Path, help="two models, float32 [2, 19210] in .npy, for the runs of given_pair")
     parser.add_argument("--report", action="store_true", help="only tables and figure of what is done")
     parser.add_argument("--out", type=Path, default=Path("runs/digits"), help="folder to write to (%(default)s)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     curves = options.out / "curves.csv"
     training, testing = load_images()
+    given_KD = np.load(options.pair, allow_pickle=False) if options.pair else None
     done = {(point.hidden, point.start, point.variant, point.seed) for point in done_in(curves)}
     for trial in () if options.report else plan(options.quick):
         wanted = options.start in (None, trial.start) and options.hidden in (None, trial.hidden)
-        if wanted and trial[:4] not in done:
-            append(curves, list(run(trial, training, testing)))
+        possible = trial.start != "given_pair" or given_KD is not None
+        if wanted and possible and trial[:4] not in done:
+            append(curves, list(run(trial, training, testing, given_KD)))
             done.add(trial[:4])
     groups = grouped(done_in(curves))
     lines = [

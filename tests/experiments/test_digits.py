@@ -62,19 +62,39 @@ def test_trained_pairs_know_their_own_digits(digits, images):
     assert not right[1, small].any()
 
 
-def test_every_variant_runs_and_is_reported(digits, images, tmp_path):
-    curves = tmp_path / "curves.csv"
-    for start in ("scratch", "pairs"):
-        for variant in digits.SETTINGS:
-            for seed in range(2):
-                trial = digits.Trial(16, start, variant, seed, 40)
-                digits.append(curves, list(digits.run(trial, *images, points=4)))
-    points = digits.done_in(curves)
-    assert len({point.seed for point in points}) == 2
-    assert all(len([point for point in points if point.variant == name]) >= 8 for name in digits.SETTINGS)
+def test_every_variant_runs_is_reported_and_is_not_repeated(digits, images, tmp_path, monkeypatch, capsys):
+    pair = tmp_path / "pair.npy"
+    np.save(pair, digits.random_models(2, 16, 5))
+    trials = [
+        digits.Trial(16, start, variant, 0, 20)
+        for start in ("scratch", "pairs", "given_pair")
+        for variant in digits.SETTINGS
+    ]
+    monkeypatch.setattr(digits, "plan", lambda quick: trials)
+    monkeypatch.setattr(sys, "argv", ["digits.py", "--out", str(tmp_path)])
+    digits.main()
+    points = digits.done_in(tmp_path / "curves.csv")
+    assert {point.start for point in points} == {"scratch", "pairs"}
+    assert {point.variant for point in points} == set(digits.SETTINGS)
     assert all(0 <= point.test <= 1 for point in points)
-    assert math.isnan(next(point for point in points if point.variant == "map_elites").entropy)
-    lines = list(digits.table(digits.grouped(points)[16, "scratch"]))
-    assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == list(digits.SETTINGS)
-    digits.draw(digits.grouped(points), tmp_path / "curves.svg")
+    assert all(math.isnan(point.entropy) == (point.variant in ("map_elites", "sep_cma")) for point in points)
+    monkeypatch.setattr(sys, "argv", ["digits.py", "--out", str(tmp_path), "--pair", str(pair)])
+    digits.main()
+    both = digits.done_in(tmp_path / "curves.csv")
+    assert [point for point in both if point.start == "given_pair"] == both[len(points) :]
+    lines = (tmp_path / "tables.md").read_text().splitlines()
+    assert lines.count("### scratch, 16 hidden units") == 1
+    assert len(lines) == 3 * (5 + len(digits.SETTINGS)) - 1
+    assert capsys.readouterr().out.endswith(lines[-1] + "\n\n")
     assert (tmp_path / "curves.svg").stat().st_size > 10_000
+
+
+def test_what_m2n2_is_ahead_by_is_paired(digits):
+    def end(variant, seed, test):
+        return digits.Point(16, "scratch", variant, seed, 10, test, test, 1.0, 1.0, 1.0)
+
+    tests = {"m2n2": [0.5, 0.6, 0.7, 0.1], "ga": [0.4, 0.5, 0.5]}
+    points = [end(variant, seed, test) for variant, values in tests.items() for seed, test in enumerate(values)]
+    row = list(digits.table(digits.grouped(points)[16, "scratch"]))[-1]
+    assert "| ga | 3 | 46.7 ± 3.3 | 45.0 to 50.0 |" in row
+    assert "| 13.3 ± 3.3 | 4.0 |" in row

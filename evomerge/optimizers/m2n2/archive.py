@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from evomerge.optimizers.base import ItemScores
 from evomerge.optimizers.m2n2.attraction import draw_pair, draw_parents
 from evomerge.optimizers.m2n2.competition import Floats, fitness, fitness_beside
 from evomerge.optimizers.m2n2.settings import M2N2Settings
@@ -32,7 +33,7 @@ class Archive(Generic[M]):
         self._settings = settings
         self._same = same
         self._members: list[M] = []
-        self._scores_PI: Floats = np.empty((0, 0))
+        self._scores_QI: ItemScores = np.empty((1, 0), np.float32)  # one row more than members, for a child
 
     @property
     def members(self) -> Sequence[M]:
@@ -41,8 +42,8 @@ class Archive(Generic[M]):
 
     @property
     def scores(self) -> Floats:
-        """Their scores, one row per slot; not to be written to."""
-        return self._scores_PI[: len(self._members)]
+        """Their scores, float32 [members, items], one row per slot; not to be written to."""
+        return self._scores_QI[: len(self._members)]
 
     @property
     def shared_fitness(self) -> Floats:
@@ -65,19 +66,20 @@ class Archive(Generic[M]):
             The slot it took, or None if it was turned away: it is the worst itself, or a duplicate.
 
         Raises:
-            ValueError: If a score is not a finite number, or if there are not as many as the members have.
+            ValueError: If a score is below 0 or not a finite number, or if there are not as many as the members have.
         """
         child_I = self._checked(scores_I)
         if self._settings.duplicates == "refuse" and any(self._same(child, member) for member in self._members):
             return None
-        slot = self._slot_for(child_I)
-        if slot is None:
-            return None
-        if slot == len(self._members):
+        count = len(self._members)
+        self._scores_QI[count] = child_I
+        if count < self._settings.members:
             self._members.append(child)
-        else:
+            return count
+        slot = self._worst_but_for_the_child()
+        if slot is not None:
             self._members[slot] = child
-        self._scores_PI[slot] = child_I
+            self._scores_QI[slot] = child_I
         return slot
 
     def parents(self, rng: np.random.Generator, kinship_PP: Floats | None = None) -> tuple[int, int]:
@@ -88,21 +90,21 @@ class Archive(Generic[M]):
         """Two different slots among the first `seeds`, which hold the seeds until better children take them."""
         return draw_pair(min(seeds, len(self._members)), rng)
 
-    def _slot_for(self, child_I: Floats) -> int | None:
-        """The next free slot, or the worst member's, or None when the child is the worst."""
-        if len(self._members) < self._settings.members:
-            return len(self._members)
-        fitness_P, of_child = fitness_beside(self.scores, child_I, self._settings)
+    def _worst_but_for_the_child(self) -> int | None:
+        """Slot of the worst member, or None when the child, whose scores are in the last row, is the worst."""
+        *fitness_P, of_child = fitness_beside(self._scores_QI, self._settings)
         worst = int(np.argmin(fitness_P))
         stays = of_child < fitness_P[worst] or (of_child == fitness_P[worst] and self._settings.leaves == "child")
         return None if stays else worst
 
-    def _checked(self, scores_I: npt.ArrayLike) -> Floats:
-        child_I = np.asarray(scores_I, dtype=np.float64)
+    def _checked(self, scores_I: npt.ArrayLike) -> ItemScores:
+        child_I = np.asarray(scores_I, dtype=np.float32)
         if not self._members:
-            self._scores_PI = np.empty((self._settings.members, child_I.size))
-        if child_I.shape != self._scores_PI.shape[1:]:
-            raise ValueError(f"{child_I.shape} scores, but the members have {self._scores_PI.shape[1]} each.")
+            self._scores_QI = np.empty((self._settings.members + 1, child_I.size), np.float32)
+        if child_I.shape != self._scores_QI.shape[1:]:
+            raise ValueError(f"{child_I.shape} scores, but the members have {self._scores_QI.shape[1]} each.")
         if not np.isfinite(child_I).all():
             raise ValueError("A score is not a finite number. Do not insert a candidate that failed.")
+        if child_I.min(initial=0.0) < 0 and self._settings.floor == "zero":
+            raise ValueError("A score is below 0, of which there is no share. Shift the scores, or set floor to worst.")
         return child_I

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evomerge.optimizers.m2n2.settings import M2N2Settings
 
-Floats: TypeAlias = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.floating]
 
 EPSILON = 1e-8
 """The ε of the paper, which gives no number."""
@@ -22,7 +22,7 @@ def competing_scores(scores_PI: Floats, settings: M2N2Settings) -> Floats:
 
 def capacities(scores_PI: Floats, settings: M2N2Settings) -> Floats:
     """What each item can pay in all, c_j (arXiv 2508.16204, with eqs. 3 and 5)."""
-    return scores_PI.max(axis=0) if settings.capacity == "best" else np.ones(scores_PI.shape[1])
+    return scores_PI.max(axis=0) if settings.capacity == "best" else np.ones_like(scores_PI[0])
 
 
 def shares(scores_PI: Floats, capacities_I: Floats, alpha: float, settings: M2N2Settings) -> Floats:
@@ -36,13 +36,13 @@ def shares(scores_PI: Floats, capacities_I: Floats, alpha: float, settings: M2N2
     """
     crowd_I = scores_PI.sum(axis=0)
     if settings.zeros == "one":
-        return np.asarray(capacities_I / np.where(crowd_I == 0, 1.0, crowd_I) ** alpha)
+        return np.asarray(capacities_I / np.where(crowd_I == 0, 1, crowd_I) ** alpha)
     return np.asarray(capacities_I / (crowd_I**alpha + EPSILON))
 
 
 def earnings(scores_PI: Floats, shares_I: Floats) -> Floats:
     """What members earn over all items; equal rows earn exactly the same, which a product by BLAS does not promise."""
-    return np.asarray((scores_PI * shares_I).sum(axis=1))
+    return np.asarray(np.einsum("pi,i->p", scores_PI, shares_I))
 
 
 def fitness(scores_PI: Floats, settings: M2N2Settings) -> Floats:
@@ -60,16 +60,15 @@ def fitness(scores_PI: Floats, settings: M2N2Settings) -> Floats:
     return earnings(scores_PI, shares_I)
 
 
-def fitness_beside(scores_PI: Floats, child_I: Floats, settings: M2N2Settings) -> tuple[Floats, float]:
-    """Shared fitness of every member and of a child that asks to enter.
+def fitness_beside(scores_QI: Floats, settings: M2N2Settings) -> Floats:
+    """Shared fitness of every member and of a child that asks to enter, which is the last row.
 
     Args:
-        scores_PI: Scores of the members.
-        child_I: Scores of the child.
+        scores_QI: Scores of the members and the child.
         settings: As for `fitness`, and `crowd`: whether the child's own scores add to the competition.
     """
-    scores_QI = competing_scores(np.vstack([scores_PI, child_I]), settings)
-    crowd = scores_QI if settings.crowd == "with_child" else scores_QI[:-1]
-    shares_I = shares(crowd, capacities(scores_QI, settings), settings.alpha, settings)
-    earnings_Q = earnings(scores_QI, shares_I)
-    return earnings_Q[:-1], float(earnings_Q[-1])
+    if settings.crowd == "with_child":
+        return fitness(scores_QI, settings)
+    scores_QI = competing_scores(scores_QI, settings)
+    shares_I = shares(scores_QI[:-1], capacities(scores_QI, settings), settings.alpha, settings)
+    return earnings(scores_QI, shares_I)

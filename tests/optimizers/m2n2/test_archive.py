@@ -89,7 +89,10 @@ def test_scores_that_cannot_be_are_refused():
         archive.insert("short", [1.0])
     with pytest.raises(ValueError, match="finite"):
         archive.insert("failed", [1.0, np.nan, 0, 0])
+    with pytest.raises(ValueError, match="below 0"):
+        archive.insert("log-likelihood", [-3.0, -1, 0, 0])
     assert list(archive.members) == [f"member {number}" for number in range(4)]
+    assert filled(M2N2Settings(floor="worst"), [[-3.0, -1], [-2.0, -2]]).shared_fitness == pytest.approx([1, 1])
 
 
 def test_while_warming_up_only_the_seeds_are_parents():

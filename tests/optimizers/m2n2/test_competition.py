@@ -69,14 +69,12 @@ def test_above_the_worst_what_everybody_scores_is_worth_nothing():
 
 
 def test_the_crowd_may_leave_the_child_out():
-    scores, child = np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1.0, 0.0])
-    of_members, of_child = fitness_beside(scores, child, M2N2Settings(crowd="with_child"))
-    assert (*of_members, of_child) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
-    of_members, of_child = fitness_beside(scores, child, M2N2Settings(crowd="archive"))
-    assert (*of_members, of_child) == pytest.approx((1 / 2, 1 / 2, 1 / 2))
+    scores = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    assert fitness_beside(scores, M2N2Settings(crowd="with_child")) == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    assert fitness_beside(scores, M2N2Settings(crowd="archive")) == pytest.approx([1 / 2, 1 / 2, 1 / 2])
 
 
 def test_what_only_the_child_solves_pays_without_bound_in_the_paper_and_once_in_the_code():
-    scores, child = np.array([[1.0, 0.0]]), np.array([0.0, 1.0])
-    assert fitness_beside(scores, child, PAPER)[1] > 1e6
-    assert fitness_beside(scores, child, CODE)[1] == 1.0
+    scores = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert fitness_beside(scores, PAPER)[-1] > 1e6
+    assert fitness_beside(scores, CODE)[-1] == 1.0
