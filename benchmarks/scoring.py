@@ -71,7 +71,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {  # metric, and the task's file 
         {
             "output_type": "generate_until",
             "doc_to_target": "{{answer}}",
-            "generation_kwargs": {"until": ["w1", "w2", "w3"], "max_gen_toks": 32, "do_sample": False},
+            "generation_kwargs": {"until": ["w9", "w38"], "max_gen_toks": 32, "do_sample": False},
             "metric_list": [{"metric": "exact_match"}],
         },
     ),
