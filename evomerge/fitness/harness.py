@@ -5,34 +5,31 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from lm_eval.api.instance import Instance
-from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
-from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evomerge.errors import CandidateFailed, ConfigError, EvomergeError
 from evomerge.fitness.estimators import Scores
 from evomerge.fitness.isolation import isolated
-from evomerge.fitness.loglikelihood import Request, answers, pack
+from evomerge.fitness.loglikelihood import Answered, Request
+from evomerge.fitness.reading import Reader
+from evomerge.fitness.resident_lm import NOT_FINITE, ResidentLM
 from evomerge.fitness.spec import FitnessSpec
 from evomerge.fitness.tasks import Answer, ScoredTask
 
 _log = logging.getLogger(__name__)
 
-_NOT_FINITE = "The model's logits are not finite, so it has no score. Smaller weights may help."
-
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request as lm-eval words it and, for log-likelihoods, as tokens."""
+    """A request as lm-eval words it and, for log-likelihoods, as tokens: a running text in several windows."""
 
     instance: Instance
-    tokens: Request | None
+    windows: tuple[Request, ...]
 
 
 class Harness:
@@ -63,19 +60,28 @@ class Harness:
         if spec.apply_chat_template and tokenizer.chat_template is None:
             raise ConfigError.at("apply_chat_template", "the tokenizer has no chat template. Set it to false.")
         with isolated():
-            self._lm = _Resident(
+            self._lm = ResidentLM(
                 pretrained=model, tokenizer=tokenizer, batch_size=spec.batch_size, max_length=spec.max_length
             )
+        is_sharing = spec.batching == "shared"
+        self._reader = Reader(model, spec.batch_size, self._lm.max_length, is_sharing)
         self._template = self._lm.apply_chat_template if spec.apply_chat_template else None
         self._tasks = dict(tasks)
         self._asked: dict[str, dict[int, list[_Asked]]] = {label: {} for label in tasks}
         for task in tasks.values():
             self._check_length(task)
 
+    @property
+    def tokens_read(self) -> int:
+        """Tokens put through the model so far, those that it wrote included, padding not."""
+        return self._reader.tokens_read + self._lm.tokens_written
+
     def score(self, items: Mapping[str, Sequence[int]]) -> dict[str, Scores]:
         """Score the model as it is now.
 
-        Every task is scored by itself, in the batches that the lm_eval command would make of these items of this task.
+        Every task is scored by itself. What its requests have in common is read once, where the model allows it:
+        log-likelihoods then differ from those of the lm_eval command by rounding. All else is read in the batches that
+        the command would make of these items, to the last bit.
 
         Args:
             items: Positions of documents by label, ascending and each once.
@@ -103,8 +109,8 @@ class Harness:
         asked = self._asked[task.label]
         if missing := [item for item in items if item not in asked]:
             for item, instances in task.requests(missing, self._template):
-                asked[item] = [_Asked(instance, self._tokens(task, instance)) for instance in instances]
-            self._warn_of_cuts(task, [one.tokens for item in missing for one in asked[item] if one.tokens])
+                asked[item] = [_Asked(instance, self._windows(task, instance)) for instance in instances]
+            self._warn_of_cuts(task, [window for item in missing for one in asked[item] for window in one.windows])
 
     def _warn_of_cuts(self, task: ScoredTask, requests: Sequence[Request]) -> None:
         cut = sum(len(context) + len(continuation) > self._lm.max_length + 1 for context, continuation in requests)
@@ -112,27 +118,31 @@ class Harness:
             message = "tasks.%s: %d of %d prompts are longer than %d tokens and lose their beginning, as in lm-eval."
             _log.warning(message, task.label, cut, len(requests), self._lm.max_length)
 
-    def _tokens(self, task: ScoredTask, instance: Instance) -> Request | None:
-        if instance.request_type != "loglikelihood":
-            return None
+    def _windows(self, task: ScoredTask, instance: Instance) -> tuple[Request, ...]:
+        if instance.request_type == "generate_until":
+            return ()
+        if instance.request_type == "loglikelihood_rolling":
+            if windows := self._lm.windows(*instance.args):
+                return tuple(windows)
+            what = f"document {instance.doc_id} has no text to read. Mend the task's data."
+            raise ConfigError.at(f"tasks.{task.label}", what)
         context, continuation = self._lm.tokens(*instance.args)
         if not 0 < len(continuation) <= self._lm.max_length:
             what = (
                 f"document {instance.doc_id} has an answer of {len(continuation)} tokens. One that can be scored has 1"
             )
             raise ConfigError.at(f"tasks.{task.label}", f"{what} to {self._lm.max_length}. Mend the task's data.")
-        return context, continuation
+        return ((context, continuation),)
 
     def _answers(self, asked: Sequence[_Asked]) -> list[Answer]:
-        odds = iter(self._log_likelihoods([one.tokens for one in asked if one.tokens]))
-        texts = iter(self._texts([one.instance for one in asked if not one.tokens]))
-        return [next(odds) if one.tokens else next(texts) for one in asked]
+        odds = iter(self._log_likelihoods([window for one in asked for window in one.windows]))
+        texts = iter(self._texts([one.instance for one in asked if not one.windows]))
+        return [_answer(one, list(itertools.islice(odds, len(one.windows))), texts) for one in asked]
 
-    def _log_likelihoods(self, requests: Sequence[Request]) -> list[tuple[float, bool]]:
-        batches = pack(requests, self._lm.batch_size, self._lm.max_length, self._lm.device)
-        answered = answers(batches, self._lm.model, len(requests))
+    def _log_likelihoods(self, requests: Sequence[Request]) -> list[Answered]:
+        answered = self._reader.log_likelihoods(requests)
         if any(math.isnan(log_likelihood) for log_likelihood, _ in answered):  # one bad logit spoils its softmax
-            raise CandidateFailed(_NOT_FINITE)
+            raise CandidateFailed(NOT_FINITE)
         return answered
 
     def _texts(self, instances: list[Instance]) -> list[str]:
@@ -149,37 +159,11 @@ class Harness:
                 )
 
 
-class _Resident(HFLM):  # type: ignore[misc]  # lm_eval ships no types
-    """lm-eval's view of a resident model, which notices logits that are not finite while it writes."""
-
-    def tokens(self, context: str, continuation: str) -> Request:
-        """A context and its continuation as lm-eval cuts them; an empty context is the prefix token."""
-        if context:
-            request: Request = self._encode_pair(context, continuation)
-            return request
-        tokens = self.tok_encode(continuation, add_special_tokens=False)
-        cut = int(tokens[:1] == [self.prefix_token_id])
-        return tokens[:cut] or [self.prefix_token_id], tokens[cut:]
-
-    def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
-        watch = _Watch()
-        processors = LogitsProcessorList([watch])
-        written: torch.Tensor = super()._model_generate(
-            context, max_length, stop, logits_processor=processors, **options
-        )
-        if not all(watch.finite):
-            raise CandidateFailed(_NOT_FINITE)
-        return written
-
-
-class _Watch(LogitsProcessor):  # type: ignore[misc]  # see pyproject: transformers is not followed
-    """Looks at the logits of every step; the largest of a row is not finite where any is NaN or +∞."""
-
-    def __init__(self) -> None:
-        self.finite: list[
-            torch.Tensor
-        ] = []  # read when all is written: looking at once would stall a GPU at every token
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        self.finite.append(scores.amax(dim=-1).isfinite().all())
-        return scores
+def _answer(asked: _Asked, odds: Sequence[Answered], texts: Iterator[str]) -> Answer:
+    match asked.instance.request_type:
+        case "generate_until":
+            return next(texts)
+        case "loglikelihood_rolling":
+            return sum(log_likelihood for log_likelihood, _ in odds)
+        case _:
+            return odds[0]

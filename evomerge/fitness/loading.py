@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import numbers
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import lm_eval.tasks
 import numpy as np
 import yaml
 from datasets.exceptions import DatasetsError
-from lm_eval.api.metrics import mean, perplexity
+from lm_eval.api.metrics import bits_per_byte, mean, perplexity, weighted_perplexity
 from lm_eval.api.registry import metric_registry
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
@@ -37,8 +38,11 @@ _BROKEN = (
 
 _TASK_LINE = re.compile(r"""^["']?task["']?:[ \t]*["']?([^\s"'#\[]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 
-_MADE_UP: dict[str, Answer] = {"loglikelihood": (-1.0, False), "generate_until": ""}
+_MADE_UP: dict[str, Answer] = {"loglikelihood": (-1.0, False), "loglikelihood_rolling": -1.0, "generate_until": ""}
 """Answers by request type, to see what a task makes of them."""
+
+_SCALES = {mean: 1.0, perplexity: -1.0, weighted_perplexity: -1.0, bits_per_byte: -1 / math.log(2)}
+"""What a score is per unit of lm-eval's value of an item, by how lm-eval puts items together; all it does per item."""
 
 
 def load_tasks(spec: FitnessSpec, where: str) -> dict[str, ScoredTask]:
@@ -147,9 +151,6 @@ def _problems(task: Task, entry: TaskEntry, spec: FitnessSpec, where: str) -> It
     """What keeps a task from being scored as the document asks."""
     if getattr(task, "MULTIMODAL", False):
         yield Problem(f"{where}.task", f"{entry.task} shows images or sound. Choose a task of text.")
-    if task.OUTPUT_TYPE == "loglikelihood_rolling":
-        what = f"{entry.task} measures perplexity over running text, so no item has its own score. Choose another."
-        yield Problem(f"{where}.task", what)
     if getattr(task, "UNSAFE_CODE", False) and not spec.allow_code:
         what = f"{entry.task} runs what the model writes. If that is safe on this machine, set allow_code: true."
         yield Problem(f"{where}.task", what)
@@ -195,7 +196,7 @@ def _checked(task: Task, label: str, documents: list[dict[str, Any]], spec: Fitn
         metric=entry.metric,
         filter=chosen,
         higher_is_better=True,
-        sign=1,
+        scale=1.0,
         fingerprint=fingerprint(task, entry.metric, chosen, spec),
     )
     ((_, requests),) = scored.requests([0], chat_template=None)
@@ -204,13 +205,11 @@ def _checked(task: Task, label: str, documents: list[dict[str, Any]], spec: Fitn
         entry.metric.of(reply(task, chosen, requests, where))
         return scored
     measured = metrics(task, chosen, requests)
-    per_item = [
-        name for name, value in measured.items() if _is_number(value) and _aggregation(task, name) in (mean, perplexity)
-    ]
+    per_item = [name for name, value in measured.items() if _is_per_item(value, _aggregation(task, name))]
     if entry.metric not in per_item:
         raise ConfigError.at(f"{where}.metric", _metric_advice(entry.task, entry.metric, list(measured), per_item))
-    if _aggregation(task, entry.metric) is perplexity:
-        return dataclasses.replace(scored, sign=-1, higher_is_better=False)
+    if (scale := _SCALES[_aggregation(task, entry.metric)]) < 0:
+        return dataclasses.replace(scored, scale=scale, higher_is_better=False)
     return dataclasses.replace(scored, higher_is_better=bool(task.higher_is_better().get(entry.metric, True)))
 
 
@@ -229,5 +228,8 @@ def _aggregation(task: Task, metric: str) -> Callable[..., Any]:
     return found
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (numbers.Real, np.bool_))
+def _is_per_item(value: object, aggregation: Callable[..., Any]) -> bool:
+    """Whether lm-eval's value of an item is a number; of a running text, its log-likelihood and its length are two."""
+    is_weighted = aggregation in (weighted_perplexity, bits_per_byte)
+    parts = value if is_weighted and isinstance(value, tuple) else (value,)
+    return aggregation in _SCALES and all(isinstance(part, (numbers.Real, np.bool_)) for part in parts)

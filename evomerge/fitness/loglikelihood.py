@@ -13,13 +13,15 @@ import torch
 Request: TypeAlias = tuple[list[int], list[int]]
 """Tokens of the context and of its continuation; neither is empty."""
 
+Answered: TypeAlias = tuple[float, bool]
+"""Log-likelihood of a continuation in nats, and whether greedy decoding would give it."""
+
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Requests that one forward pass answers. B rows, T tokens, R logits that matter, K tokens of continuations.
+class Wanted:
+    """Which of a batch's logits answer which requests. R logits that matter, K tokens of continuations.
 
     Attributes:
-        tokens_BT: int64, padded with 0 on the right.
         rows_R: Where in the batch the logits that predict a continuation stand.
         places_R: Where in their row.
         sources_K: Which of the R logits predicts each token.
@@ -27,12 +29,65 @@ class Batch:
         spans: Number of each request, and the part of the K tokens that is its continuation.
     """
 
-    tokens_BT: torch.Tensor
     rows_R: torch.Tensor
     places_R: torch.Tensor
     sources_K: torch.Tensor
     targets_K: torch.Tensor
     spans: tuple[tuple[int, int, int], ...]
+
+    def answers(self, logits_BTV: torch.Tensor) -> Iterator[tuple[int, Answered]]:
+        """Each request with its answer, from the logits of the batch."""
+        log_probs_RV = torch.log_softmax(logits_BTV[self.rows_R, self.places_R], dim=-1)
+        hits_K = (log_probs_RV.argmax(dim=-1)[self.sources_K] == self.targets_K).cpu()
+        log_probs_K = log_probs_RV[self.sources_K, self.targets_K].cpu()
+        for number, start, stop in self.spans:
+            yield number, (float(log_probs_K[start:stop].sum()), bool(hits_K[start:stop].all()))
+
+
+class Wanting:
+    """Collects which logits of a batch are wanted, row by row."""
+
+    def __init__(self) -> None:
+        self._logits: list[tuple[int, int]] = []
+        self._sources: list[int] = []
+        self._targets: list[int] = []
+        self._spans: list[tuple[int, int, int]] = []
+
+    def logits(self, row: int, places: Sequence[int]) -> int:
+        """Want the logits at these places of a row; the number of the first of them."""
+        self._logits += [(row, place) for place in places]
+        return len(self._logits) - len(places)
+
+    def request(self, number: int, sources: Sequence[int], continuation: Sequence[int]) -> None:
+        """Answer a request by these of the wanted logits, one per token of its continuation."""
+        self._spans.append((number, len(self._targets), len(self._targets) + len(continuation)))
+        self._sources += sources
+        self._targets += continuation
+
+    def collected(self, device: torch.device) -> Wanted:
+        """All that was wanted."""
+        as_tensor = functools.partial(torch.tensor, device=device)
+        rows_R, places_R = as_tensor(self._logits).T
+        return Wanted(rows_R, places_R, as_tensor(self._sources), as_tensor(self._targets), tuple(self._spans))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests that one forward pass answers. B rows, T tokens.
+
+    Attributes:
+        tokens_BT: int64, padded with 0 on the right.
+        num_tokens: How many they are without the padding.
+        wanted: Where the answers stand.
+    """
+
+    tokens_BT: torch.Tensor
+    num_tokens: int
+    wanted: Wanted
+
+    def answers(self, model: torch.nn.Module) -> Iterator[tuple[int, Answered]]:
+        """Each request with its answer, by a causal language model of transformers."""
+        return self.wanted.answers(model(self.tokens_BT, use_cache=False).logits)
 
 
 def pack(requests: Sequence[Request], batch_size: int, max_length: int, device: torch.device) -> list[Batch]:
@@ -57,32 +112,6 @@ def pack(requests: Sequence[Request], batch_size: int, max_length: int, device: 
     ]
 
 
-def answers(batches: Sequence[Batch], model: torch.nn.Module, num_requests: int) -> list[tuple[float, bool]]:
-    """Answer all requests of some batches.
-
-    Args:
-        batches: From `pack`.
-        model: A causal language model of transformers.
-        num_requests: How many requests the batches hold.
-
-    Returns:
-        Per request, the log-likelihood of its continuation in nats, and whether greedy decoding would give it.
-    """
-    answered: dict[int, tuple[float, bool]] = {}
-    with torch.no_grad():
-        for batch in batches:
-            answered |= _answer(batch, model(batch.tokens_BT, use_cache=False).logits)
-    return [answered[number] for number in range(num_requests)]
-
-
-def _answer(batch: Batch, logits_BTV: torch.Tensor) -> Iterator[tuple[int, tuple[float, bool]]]:
-    log_probs_RV = torch.log_softmax(logits_BTV[batch.rows_R, batch.places_R], dim=-1)
-    hits_K = (log_probs_RV.argmax(dim=-1)[batch.sources_K] == batch.targets_K).cpu()
-    log_probs_K = log_probs_RV[batch.sources_K, batch.targets_K].cpu()
-    for number, start, stop in batch.spans:
-        yield number, (float(log_probs_K[start:stop].sum()), bool(hits_K[start:stop].all()))
-
-
 def _order(requests: Sequence[Request], sharing: list[int]) -> tuple[int, list[int]]:
     context, continuation = requests[_longest(requests, sharing)]
     return -len(context) - len(continuation), context + continuation
@@ -100,20 +129,14 @@ def _batch(
 ) -> Batch:
     width = min(len(rows[0][0]), max_length)
     tokens: list[tuple[int, ...]] = []
-    logits: list[tuple[int, int]] = []
-    sources: list[int] = []
-    targets: list[int] = []
-    spans: list[tuple[int, int, int]] = []
+    wanting = Wanting()
     for row, (shared, sharing) in enumerate(rows):
         kept = shared[-max_length:]
         tokens.append(kept + (0,) * (width - len(kept)))
         longest = len(requests[_longest(requests, sharing)][1])
-        logits += [(row, place) for place in range(len(kept) - longest, len(kept))]
+        end = wanting.logits(row, range(len(kept) - longest, len(kept))) + longest
         for number in sharing:
             continuation = requests[number][1]
-            spans.append((number, len(targets), len(targets) + len(continuation)))
-            sources += range(len(logits) - len(continuation), len(logits))
-            targets += continuation
-    rows_R, places_R = torch.tensor(logits, device=device).T
-    as_tensor = functools.partial(torch.tensor, device=device)
-    return Batch(as_tensor(tokens), rows_R, places_R, as_tensor(sources), as_tensor(targets), tuple(spans))
+            wanting.request(number, range(end - len(continuation), end), continuation)
+    num_tokens = sum(min(len(shared), max_length) for shared, _ in rows)
+    return Batch(torch.tensor(tokens, device=device), num_tokens, wanting.collected(device))

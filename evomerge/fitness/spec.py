@@ -109,6 +109,9 @@ class FitnessSpec(Value):
         promotion: Items of each task that the best are asked beyond the estimator's: those that no candidate so far
             dominates; absent: none.
         batch_size: Requests per forward pass.
+        batching: `shared`: what prompts have in common is read once, where the model gives the same log-likelihoods
+            then, up to rounding. `lm_eval`: every prompt is read by itself, in the batches of the lm_eval command, for
+            its numbers to the last bit (those of running texts up to rounding).
         max_length: Longest prompt and answer together, in tokens; absent: what the model's config says.
         apply_chat_template: Whether prompts are written as a chat.
         allow_code: Whether tasks may run code of their own.
@@ -128,6 +131,7 @@ class FitnessSpec(Value):
     recalibrate: bool = False
     promotion: int | None = pydantic.Field(default=None, ge=1)
     batch_size: int = pydantic.Field(default=64, ge=1)
+    batching: Literal["shared", "lm_eval"] = "shared"
     max_length: int | None = pydantic.Field(default=None, ge=1)
     apply_chat_template: bool = False
     allow_code: bool = False

@@ -21,8 +21,9 @@ from evomerge.fitness.measures import Measure
 from evomerge.fitness.replies import reply
 from evomerge.fitness.spec import FitnessSpec
 
-Answer: TypeAlias = tuple[float, bool] | str
-"""To one request: log-likelihood of the continuation and whether greedy decoding gives it; or a text."""
+Answer: TypeAlias = tuple[float, bool] | float | str
+"""To one request: log-likelihood of the continuation and whether greedy decoding gives it; or that of a running text;
+or a text."""
 
 ChatTemplate: TypeAlias = Callable[..., str]
 
@@ -41,8 +42,12 @@ class ScoredTask:
         metric: The metric of lm-eval's, or the measure that reads the answers in its place.
         filter: The answer filter.
         higher_is_better: The direction of a score.
-        sign: -1 for the metric `perplexity`, whose items are log-likelihoods: a score is then their negative, in nats,
-            and what lm-eval prints is its mean's exponential. 1 for all others: lm-eval prints the mean.
+        scale: What a score is per unit of lm-eval's value of an item. 1 for most: lm-eval prints the mean of scores.
+            -1 for `perplexity`, whose items are log-likelihoods: a score is in nats, and lm-eval prints the exponential
+            of the mean. -1 for `word_perplexity` and `byte_perplexity` too, whose items are log-likelihoods per word
+            or byte of the document: a score is in nats per word or byte, and lm-eval prints the exponential of the
+            mean weighted by the documents' words or bytes. -1 / ln 2 for `bits_per_byte`: a score is in bits per
+            byte, and lm-eval prints the mean weighted by bytes.
         fingerprint: Hexadecimal digest of everything but the document that a response depends on.
     """
 
@@ -52,7 +57,7 @@ class ScoredTask:
     metric: str | Measure
     filter: str
     higher_is_better: bool
-    sign: int
+    scale: float
     fingerprint: str
 
     def requests(
@@ -109,7 +114,7 @@ class ScoredTask:
             CandidateFailed: If a score is not finite.
         """
         take_in(self.task, self.filter, requests_I, answers)
-        scores_I = self.sign * np.array([self._score(requests) for requests in requests_I], np.float32)
+        scores_I = self.scale * np.array([self._score(requests) for requests in requests_I], np.float32)
         if not np.isfinite(scores_I).all():
             name = self.metric if isinstance(self.metric, str) else self.metric.name
             raise CandidateFailed(f"task {self.label}: the scores ({name}) are not finite.")
@@ -122,7 +127,8 @@ class ScoredTask:
         if self.metric not in measured:
             what = f"lm-eval gave a document no value of {self.metric}. Choose another metric."
             raise EvomergeError(f"Task {self.label}: {what}")
-        return float(measured[self.metric])
+        value = measured[self.metric]
+        return value[0] / value[1] if isinstance(value, tuple) else float(value)  # of a running text: with its length
 
 
 def take_in(task: Task, filter_name: str, requests_I: Sequence[Sequence[Instance]], answers: Sequence[Answer]) -> None:

@@ -1,4 +1,5 @@
 import copy
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from evomerge.errors import CandidateFailed, ConfigError, EvomergeError
 from evomerge.fitness import FitnessSpec
 from evomerge.fitness.harness import Harness
 from evomerge.fitness.loading import load_tasks
+from tests.fitness.conftest import BASICS
 
 MakeSpec = Callable[..., FitnessSpec]
 AddTask = Callable[..., None]
@@ -65,8 +67,8 @@ def test_scores_are_those_of_lm_eval(
     spec = make_spec({label: TASKS[label]}, batch_size=4)
     (scores_I,) = harness(spec, model, tokenizer).score({label: ITEMS}).values()
     expected = logged(by_lm_eval(spec, label, model, tokenizer, ITEMS), spec, label)
-    sign = -1 if label == "nats" else 1
-    assert (sign * scores_I).tolist() == expected
+    scale = -1 if label == "nats" else 1
+    assert (scale * scores_I).tolist() == expected
     assert scores_I.dtype == np.float32
     assert len(set(expected)) > 1  # or nothing is told apart
 
@@ -102,6 +104,113 @@ def test_examples_are_those_of_a_run_over_the_whole_task(
         scores_I = ready.score({"nats": items})["nats"]
         assert scores_I == pytest.approx([-whole[item] for item in items], rel=1e-5)  # other batches, other last bits
     assert len(set(whole)) == 48
+
+
+SHOTS: dict[str, Any] = {"num_fewshot": 9, "fewshot_config": {"sampler": "first_n"}}  # the same for all questions
+LATER = list(range(12, 44))
+
+
+@pytest.fixture(scope="module")
+def shots(add_task: AddTask, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of tasks whose questions all begin with the same examples."""
+    folder = tmp_path_factory.mktemp("shots")
+    for name, config in BASICS.items():
+        if name != "toy_write":
+            add_task(folder, f"{name}_shots", **config | SHOTS)
+    return str(folder)
+
+
+@pytest.mark.parametrize("label", ["choice", "norm", "mutual", "blank", "next", "nats"])
+def test_shared_prompts_give_the_scores_of_lm_eval_from_fewer_tokens(
+    label: str, make_spec: MakeSpec, make_model: Callable[..., LlamaForCausalLM], tokenizer: Tokenizer, shots: str
+) -> None:
+    model = make_model(0)
+    task = TASKS[label] | {"task": f"{TASKS[label]['task']}_shots", "num_fewshot": 9}
+    spec = make_spec({label: task}, include=[shots], max_length=120)
+    shared, exact = (harness(s, model, tokenizer) for s in (spec, spec.model_copy(update={"batching": "lm_eval"})))
+    expected = logged(by_lm_eval(spec, label, model, tokenizer, LATER), spec, label)
+    scale = -1 if label == "nats" else 1
+    assert (scale * exact.score({label: LATER})[label]).tolist() == expected
+    scores_I = scale * shared.score({label: LATER})[label]
+    assert scores_I.tolist() == (pytest.approx(expected, rel=1e-5) if label == "nats" else expected)
+    assert len(set(expected)) > 1 or label == "next"  # behind so many examples no sum is right
+    first = shared.tokens_read
+    for block in (LATER[:11], LATER[11:]):
+        start = LATER.index(block[0])
+        again = scale * shared.score({label: block})[label]
+        assert again.tolist() == pytest.approx(scores_I[start : start + len(block)].tolist(), rel=1e-5)
+    assert 3 * (shared.tokens_read - first) < exact.tokens_read
+
+
+def test_what_is_not_a_number_in_the_examples_only_is_a_failure(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
+) -> None:
+    add_task(tmp_path, "described", **BASICS["toy_choice"] | {"description": "z" * 60})
+    spec = make_spec({"t": {"task": "described", "metric": "acc"}}, include=[str(tmp_path)])
+    ready = harness(spec, model, tokenizer)
+    ready.score({"t": ITEMS})
+    assert ready.tokens_read < 60 * len(ITEMS)  # the description is read once, and again to see whether it may be
+    with torch.no_grad():
+        model.model.embed_tokens.weight[tokenizer.convert_tokens_to_ids("z")] = float("nan")
+    with pytest.raises(CandidateFailed, match="logits are not finite"):
+        ready.score({"t": ITEMS})
+
+
+TEXT: dict[str, Any] = {
+    "output_type": "loglikelihood_rolling",
+    "doc_to_text": "",
+    "doc_to_target": "{{question}} {{answer}}{{key}} {{' the quick brown fox jumps'[:gold * 8]}}",  # up to four windows
+}
+
+
+@pytest.mark.parametrize("metric", ["word_perplexity", "byte_perplexity", "bits_per_byte"])
+@pytest.mark.parametrize("batching", ["shared", "lm_eval"])
+def test_running_texts_are_scored_as_by_lm_eval(
+    metric: str,
+    batching: str,
+    make_spec: MakeSpec,
+    model: LlamaForCausalLM,
+    tokenizer: Tokenizer,
+    add_task: AddTask,
+    tmp_path: Path,
+) -> None:
+    add_task(tmp_path, "text", **TEXT)
+    task = {"task": "text", "metric": metric}
+    spec = make_spec({"t": task}, include=[str(tmp_path)], batch_size=3, max_length=12, batching=batching)
+    scores_I = harness(spec, model, tokenizer).score({"t": list(range(48))})["t"]
+    results = by_lm_eval(spec, "t", model, tokenizer, None)
+    odds_I, lengths_I = np.array(logged(results, spec, "t")).T
+    unit = -math.log(2) if metric == "bits_per_byte" else -1
+    assert scores_I.tolist() == pytest.approx((odds_I / lengths_I / unit).tolist(), rel=1e-6)
+    weighted = np.average(scores_I, weights=lengths_I)
+    printed = results["results"]["text"][f"{metric},none"]
+    assert (weighted if metric == "bits_per_byte" else math.exp(weighted)) == pytest.approx(printed, rel=1e-5)
+
+
+def test_a_text_without_tokens_is_refused(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
+) -> None:
+    add_task(tmp_path, "text", [{"answer": "12"}, {"answer": ""}], **TEXT | {"doc_to_target": "{{answer}}"})
+    spec = make_spec({"t": {"task": "text", "metric": "bits_per_byte"}}, include=[str(tmp_path)])
+    ready = harness(spec, model, tokenizer)
+    assert ready.score({"t": [0]})["t"].shape == (1,)
+    with pytest.raises(ConfigError, match=r"tasks\.t: document 1 has no text to read\. Mend the task's data\."):
+        ready.score({"t": [0, 1]})
+
+
+@pytest.mark.parametrize("batching", ["shared", "lm_eval"])
+def test_tokens_are_counted_without_padding(
+    batching: str, make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, docs: list[dict[str, Any]]
+) -> None:
+    spec = make_spec({"next": TASKS["next"], "write": TASKS["write"]}, batching=batching)
+    ready = harness(spec, model, tokenizer)
+    assert ready.tokens_read == 0
+    ready.score({"next": ITEMS, "write": []})
+    read = sum(len(docs[item]["question"]) + len(docs[item]["answer"]) - 1 for item in ITEMS)  # a token per character
+    assert ready.tokens_read == read
+    ready.score({"write": ITEMS})
+    prompts = sum(len(docs[item]["question"]) for item in ITEMS)
+    assert read + prompts + len(ITEMS) <= ready.tokens_read <= read + prompts + 4 * len(ITEMS)
 
 
 def test_chats_are_written_as_the_command_does(

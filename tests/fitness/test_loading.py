@@ -1,3 +1,4 @@
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,24 @@ def test_tasks_come_ready(make_spec: MakeSpec, docs: list[dict[str, Any]]) -> No
     assert tasks["norm"].documents == docs
     assert [tasks[label].filter for label in tasks] == ["none", "none", "none", "first"]
     assert [tasks[label].higher_is_better for label in tasks] == [True, True, False, True]
-    assert [tasks[label].sign for label in tasks] == [1, 1, -1, 1]
+    assert [tasks[label].scale for label in tasks] == [1, 1, -1, 1]
+
+
+@pytest.mark.parametrize(
+    ("metric", "scale"), [("word_perplexity", -1), ("byte_perplexity", -1), ("bits_per_byte", -1 / math.log(2))]
+)
+def test_running_texts_have_a_score_each(
+    make_spec: MakeSpec, add_task: AddTask, tmp_path: Path, metric: str, scale: float
+) -> None:
+    config = {"output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{answer}}"}
+    add_task(tmp_path, "text", **config)
+    spec = make_spec({"t": {"task": "text", "metric": metric}}, include=[str(tmp_path)])
+    task = load_tasks(spec, "fit.yaml")["t"]
+    assert (task.higher_is_better, task.scale) == (False, scale)
+    entry = {"task": "text", "metric": "perplexity"}
+    assert problem_of(make_spec, entry, include=[str(tmp_path)]) == (
+        'fit.yaml: tasks.t.metric: "perplexity" is not a metric of text. Did you mean "word_perplexity"?'
+    )
 
 
 def test_a_fingerprint_changes_with_what_a_response_depends_on(
@@ -133,11 +151,6 @@ def test_what_the_task_does_not_have(make_spec: MakeSpec, entry: dict[str, Any],
 @pytest.mark.parametrize(
     ("config", "metric", "expected"),
     [
-        (
-            {"output_type": "loglikelihood_rolling", "doc_to_target": "{{answer}}"},
-            "word_perplexity",
-            "t.task: odd measures perplexity over running text, so no item has its own score. Choose another.",
-        ),
         (
             {
                 "output_type": "generate_until",

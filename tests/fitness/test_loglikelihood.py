@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from lm_eval.models.huggingface import HFLM
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from evomerge.fitness.loglikelihood import Request, answers, pack
+from evomerge.fitness.loglikelihood import Answered, Batch, Request, pack
+
+
+def answers(batches: list[Batch], model: LlamaForCausalLM, num_requests: int) -> list[Answered]:
+    with torch.no_grad():
+        answered = {number: answer for batch in batches for number, answer in batch.answers(model)}
+    return [answered[number] for number in range(num_requests)]
+
 
 CPU = torch.device("cpu")
 tokens = st.lists(st.integers(4, 12), min_size=1, max_size=9)
@@ -36,12 +43,13 @@ def test_every_request_is_answered_from_its_own_tokens(requests: list[Request], 
     numbers: list[int] = []
     for batch in pack(requests, size, max_length, CPU):
         assert len(batch.tokens_BT) <= size
-        for number, start, stop in batch.spans:
+        wanted = batch.wanted
+        for number, start, stop in wanted.spans:
             numbers.append(number)
             context, continuation = requests[number]
-            assert batch.targets_K[start:stop].tolist() == continuation
-            (row,) = set(batch.rows_R[batch.sources_K[start:stop]].tolist())
-            places = batch.places_R[batch.sources_K[start:stop]].tolist()
+            assert wanted.targets_K[start:stop].tolist() == continuation
+            (row,) = set(wanted.rows_R[wanted.sources_K[start:stop]].tolist())
+            places = wanted.places_R[wanted.sources_K[start:stop]].tolist()
             read = (context + continuation[:-1])[-max_length:]
             assert batch.tokens_BT[row, : len(read)].tolist() == read
             assert batch.tokens_BT[row, len(read) :].sum() == 0
@@ -52,7 +60,7 @@ def test_every_request_is_answered_from_its_own_tokens(requests: list[Request], 
 def test_what_differs_in_the_last_token_only_is_read_once() -> None:
     (batch,) = pack([([4, 5], [6, n]) for n in range(7, 11)], 64, 128, CPU)
     assert batch.tokens_BT.tolist() == [[4, 5, 6]]
-    assert len(batch.spans) == 4
+    assert len(batch.wanted.spans) == 4
 
 
 def test_nothing_asked_is_nothing_answered(model: LlamaForCausalLM) -> None:
