@@ -112,6 +112,20 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "weighted_cma.WeightedCma",
         max_values=10_000,
     ),
+    "map": Entry(
+        configs.MapConfig,
+        "MAP: fronts of a quadratic surrogate; for few real genes.",
+        "real",
+        "any",
+        "map.Map",
+    ),
+    "mm_mo": Entry(
+        configs.MmMoConfig,
+        "Bayesian optimisation of hypervolume, as in MM-MO; for few candidates.",
+        "any",
+        "any",
+        "mm_mo.MmMo",
+    ),
     "de": Entry(
         configs.DeConfig,
         "Differential evolution, current to best; a robust second opinion.",
@@ -141,6 +155,20 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "any",
         "any",
         "optuna_engine.OptunaEngine",
+    ),
+    "screened": Entry(
+        configs.ScreenedConfig,
+        "Another driver, of whose proposals only the promising ones are tried.",
+        "any",
+        "any",
+        "screened.Screened",
+    ),
+    "greedy": Entry(
+        configs.GreedyConfig,
+        "One gene after another, each over a grid; greedy soups and their like.",
+        "any",
+        "one",
+        "greedy.Greedy",
     ),
     "random": Entry(
         configs.RandomConfig, "Uniform random search; the baseline.", "any", "any", "random_search.RandomSearch"
@@ -172,10 +200,11 @@ def make_optimizer(
         ConfigError: If the settings are not valid, or the optimiser cannot search such genes or objectives.
     """
     settings = config if isinstance(config, OptimizerConfig) else read_config(config)
+    driver = settings.driver if isinstance(settings, configs.ScreenedConfig) else settings
     ConfigError.raise_if_any(
         [
-            *_unsuited_genes(settings.name, genes),
-            *_unsuited_objectives(settings.name, num_objectives),
+            *_unsuited_genes(driver.name, genes),
+            *_unsuited_objectives(driver.name, num_objectives),
             *_unfit_seeds(genes, seeds),
         ]
     )
