@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 
-from evomerge.documents import Value, fault
+from evomerge.documents import Value, fault, suggestion, tree_of
 from evomerge.optimizers.m2n2.settings import M2N2Settings
 
 
@@ -28,6 +29,10 @@ Startup = Annotated[int, _between(1, 10_000, "It is the number of random candida
 Sigma = Annotated[
     float,
     _between(0.001, 1, "It is the first standard deviation as a fraction of each gene's range; 0.1 to 0.3 is usual."),
+]
+
+Confidence = Annotated[
+    float, _between(0.5, 1, "It is the probability from which on one candidate counts as better than another.")
 ]
 
 
@@ -93,10 +98,13 @@ class Nsga2Config(Value):
     Attributes:
         name: Which optimiser.
         population: Candidates per generation.
+        confidence: How probable it must be, given the standard errors of both, that one candidate is better than
+            another in all objectives, for it to count; None: losses are taken as they are.
     """
 
     name: Literal["nsga2"] = "nsga2"
     population: Population = 20
+    confidence: Confidence | None = None
 
 
 class Nsga3Config(Value):
@@ -158,6 +166,44 @@ class WeightedCmaConfig(Value):
     sigma0: Sigma = 0.15
 
 
+class MapConfig(Value):
+    """MAP: a quadratic surrogate and its front.
+
+    Attributes:
+        name: Which optimiser.
+        design: Candidates before the first surrogate; None for (genes + 1)(genes + 2). Never more than half of all.
+        population: Candidates of the predicted front that are tried at once.
+        link: `sigmoid` for losses in [0, 1], such as 1 - accuracy; `softplus` for losses without an upper end.
+        reach: Standard deviation of the surrogate's coefficients that is thought likely; small draws them to 0.
+        inner_population: Population of the search on the surrogate.
+        generations: Generations of the search on the surrogate.
+    """
+
+    name: Literal["map"] = "map"
+    design: Population | None = None
+    population: Batch = 10
+    link: Literal["sigmoid", "softplus"] = "sigmoid"
+    reach: Annotated[float, _between(0.01, 1000, "It is the likely size of the surrogate's coefficients.")] = 1.0
+    inner_population: Population = 100
+    generations: Annotated[int, _between(1, 10_000, "It is a number of generations.")] = 25
+
+
+class MmMoConfig(Value):
+    """Multi-objective Bayesian optimisation after MM-MO.
+
+    Attributes:
+        name: Which optimiser.
+        population: Candidates per generation; the fewer, the more each one knows.
+        startup: Random candidates and seeds before the first model.
+        sparsity: Whether genes near 0 are an objective beside those of the fitness.
+    """
+
+    name: Literal["mm_mo"] = "mm_mo"
+    population: Batch = 5
+    startup: Startup = 10
+    sparsity: bool = False
+
+
 class DeConfig(Value):
     """Differential evolution.
 
@@ -179,10 +225,14 @@ class PsoConfig(Value):
     Attributes:
         name: Which optimiser.
         population: Particles, all of which move once per generation.
+        inertia: Share of its speed that a particle keeps; None for 1 / (2 ln 2).
+        pull: How strongly its own best point and the best of all draw it, each; None for 1/2 + ln 2.
     """
 
     name: Literal["pso"] = "pso"
     population: Population = 20
+    inertia: Annotated[float, _between(0, 1, "It is the share of its speed that a particle keeps.")] | None = None
+    pull: Annotated[float, _between(0, 10, "It is how strongly the best points draw.")] | None = None
 
 
 class TbpsaConfig(Value):
@@ -316,6 +366,20 @@ class RandomConfig(Value):
     population: Population = 20
 
 
+class GreedyConfig(Value):
+    """Greedy search, gene by gene.
+
+    Attributes:
+        name: Which optimiser.
+        points: Values per number, evenly spaced with both ends; a choice has all its options.
+        order: Whether genes are taken in the order of the space, or anew at random in every sweep.
+    """
+
+    name: Literal["greedy"] = "greedy"
+    points: Annotated[int, _between(2, 1000, "It is the number of values per gene.")] = 11
+    order: Literal["given", "random"] = "given"
+
+
 class GridConfig(Value):
     """Grid search.
 
@@ -330,7 +394,7 @@ class GridConfig(Value):
     population: Population = 20
 
 
-OptimizerConfig = (
+DriverConfig = (
     CmaLrConfig
     | SepCmaConfig
     | CatCmaConfig
@@ -340,6 +404,8 @@ OptimizerConfig = (
     | SmsEmoaConfig
     | CTaeaConfig
     | WeightedCmaConfig
+    | MapConfig
+    | MmMoConfig
     | DeConfig
     | PsoConfig
     | TbpsaConfig
@@ -349,6 +415,40 @@ OptimizerConfig = (
     | M2N2Config
     | MapElitesConfig
     | RandomConfig
+    | GreedyConfig
     | GridConfig
 )
+"""The settings of one optimiser that proposes by itself."""
+
+_DRIVERS = {config.model_fields["name"].default: config for config in get_args(DriverConfig)}
+
+
+def _parse_driver(tree: Any) -> Any:
+    if isinstance(tree, DriverConfig):
+        return tree
+    name = tree.get("name") if isinstance(tree, Mapping) else tree
+    if name not in _DRIVERS:
+        raise fault(f'there is no driver "{name}". {suggestion(str(name), _DRIVERS)}')
+    return _DRIVERS[name].model_validate(tree)
+
+
+class ScreenedConfig(Value):
+    """A driver whose proposals are screened by a model of the losses.
+
+    Attributes:
+        name: Which optimiser.
+        driver: What proposes.
+        keep: Share of each generation that is tried.
+        startup: Candidates before the first model; until then all are tried.
+    """
+
+    name: Literal["screened"] = "screened"
+    driver: Annotated[DriverConfig, pydantic.PlainValidator(_parse_driver), pydantic.PlainSerializer(tree_of)] = (
+        Nsga2Config()
+    )
+    keep: Annotated[float, _between(0.01, 1, "It is the share of each generation that is tried.")] = 0.33
+    startup: Startup = 20
+
+
+OptimizerConfig = DriverConfig | ScreenedConfig
 """The settings of one optimiser."""

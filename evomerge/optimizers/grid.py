@@ -23,7 +23,7 @@ class Grid:
     def __init__(self, config: GridConfig, start: Start) -> None:
         self._size = config.population
         known = set(start.seeds)
-        points = _points([_values(gene, config.points) for gene in start.genes], start.seed)
+        points = _points([spaced_values(gene, config.points) for gene in start.genes], start.seed)
         self._genomes = itertools.chain(start.seeds, (genome for genome in points if genome not in known))
 
     def propose(self) -> Sequence[Genome]:
@@ -58,7 +58,8 @@ def _shuffled(size: int, rng: random.Random) -> Iterator[int]:
         moved[drawn] = moved.pop(last, last)
 
 
-def _values(gene: Gene, points: int) -> tuple[Scalar, ...]:
+def spaced_values(gene: Gene, points: int) -> tuple[Scalar, ...]:
+    """So many values of a number, evenly spaced with both ends, or the middle alone; all options of a choice."""
     units = [i / (points - 1) for i in range(points)] if points > 1 else [0.5]
     match gene:
         case FloatGene():

@@ -16,3 +16,8 @@ LARGEST = 1e100
 def losses_of(scored: Sequence[Scored]) -> NDArray[np.float64]:
     """Losses of candidates, one row per candidate and one column per objective, within ±`LARGEST`."""
     return np.clip(np.array([one.losses for one in scored], dtype=np.float64), -LARGEST, LARGEST)
+
+
+def errors_of(scored: Sequence[Scored]) -> NDArray[np.float64]:
+    """Standard errors of the losses in the same shape, 0 where they were not told."""
+    return np.array([one.errors or (0.0,) * len(one.losses) for one in scored], dtype=np.float64)

@@ -16,5 +16,7 @@ class ParticleSwarm(NevergradEngine):
     """
 
     def __init__(self, config: PsoConfig, start: Start) -> None:
-        make = ng.optimizers.ConfPSO(popsize=config.population)
+        given = {"omega": config.inertia, "phip": config.pull, "phig": config.pull}
+        known = {name: value for name, value in given.items() if value is not None}
+        make = ng.optimizers.ConfPSO(popsize=config.population, **known)
         super().__init__(config.name, start, config.population, make, start.budget)

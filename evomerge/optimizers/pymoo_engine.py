@@ -23,7 +23,7 @@ from evomerge import seeds
 from evomerge.optimizers.base import Scored
 from evomerge.optimizers.coordinates import coordinate, value_at
 from evomerge.optimizers.deb import violation
-from evomerge.optimizers.losses import losses_of
+from evomerge.optimizers.losses import errors_of, losses_of
 from evomerge.optimizers.random_search import first_generation
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import FloatGene, Gene, Genome, IntGene
@@ -96,6 +96,7 @@ class PymooEngine:
         if self._is_whole_space:
             return
         self._population.set("F", losses_of(scored))
+        self._population.set("errors", errors_of(scored))
         self._population.set("G", np.array([[violation(one)] for one in scored]))
         self._population.set("H", np.zeros((len(scored), 0)))
         for individual in self._population:

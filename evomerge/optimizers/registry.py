@@ -113,6 +113,20 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "weighted_cma.WeightedCma",
         max_values=10_000,
     ),
+    "map": Entry(
+        configs.MapConfig,
+        "MAP: fronts of a quadratic surrogate; for few real genes.",
+        "real",
+        "any",
+        "map.Map",
+    ),
+    "mm_mo": Entry(
+        configs.MmMoConfig,
+        "Bayesian optimisation of hypervolume, as in MM-MO; for few candidates.",
+        "any",
+        "any",
+        "mm_mo.MmMo",
+    ),
     "de": Entry(
         configs.DeConfig,
         "Differential evolution, current to best; a robust second opinion.",
@@ -157,6 +171,20 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "any",
         "m2n2.breeder.Breeder",
     ),
+    "screened": Entry(
+        configs.ScreenedConfig,
+        "Another driver, of whose proposals only the promising ones are tried.",
+        "any",
+        "any",
+        "screened.Screened",
+    ),
+    "greedy": Entry(
+        configs.GreedyConfig,
+        "One gene after another, each over a grid; greedy soups and their like.",
+        "any",
+        "one",
+        "greedy.Greedy",
+    ),
     "random": Entry(
         configs.RandomConfig, "Uniform random search; the baseline.", "any", "any", "random_search.RandomSearch"
     ),
@@ -190,13 +218,14 @@ def make_optimizer(
     lineage = genes if isinstance(genes, Lineage) else None
     genes = () if isinstance(genes, Lineage) else tuple(genes)
     unfit = _unfit_members(lineage, seeds) if lineage else _unfit_seeds(genes, seeds)
-    is_bred = OPTIMIZERS[settings.name].genes == "members"
-    unsuited = _unsuited_genes(settings.name, genes) if not is_bred and not lineage else ()
+    driver = settings.driver if isinstance(settings, configs.ScreenedConfig) else settings
+    is_bred = OPTIMIZERS[driver.name].genes == "members"
+    unsuited = _unsuited_genes(driver.name, genes) if not is_bred and not lineage else ()
     ConfigError.raise_if_any(
         [
-            *_unsuited_kind(settings.name, is_bred=is_bred, has_genes=lineage is None),
+            *_unsuited_kind(driver.name, is_bred=is_bred, has_genes=lineage is None),
             *unsuited,
-            *_unsuited_objectives(settings.name, num_objectives),
+            *_unsuited_objectives(driver.name, num_objectives),
             *unfit,
         ]
     )

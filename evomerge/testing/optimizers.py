@@ -104,12 +104,14 @@ class OptimizerContract(ABC):
         num_objectives: Losses per candidate.
         budget: Candidates per run; three times as many to beat random search.
         learns: Whether it must beat random search.
+        breaks_constraints: Whether it tries on purpose what breaks a constraint.
     """
 
     genes: Sequence[Gene] = REAL_GENES
     num_objectives: int = 1
     budget: int = 50
     learns: bool = True
+    breaks_constraints: bool = False
 
     @abstractmethod
     def make(
@@ -176,6 +178,35 @@ class OptimizerContract(ABC):
 
         for genome in self._loop(judge=judge).run(self.budget, workers=1):
             self.check(genome)
+
+    def test_what_keeps_the_constraints_is_sought(self) -> None:
+        import pytest
+
+        if not self.learns or self.breaks_constraints:
+            pytest.skip("this optimiser does not learn, or tries what breaks constraints on purpose")
+
+        def excess(genome: Genome) -> float:
+            return sum(_positions(self.genes, genome)) / len(self.genes) - 0.4
+
+        def judge(genome: Genome) -> Scored:  # the losses draw to where the constraint is broken
+            return Scored(tuple(-loss for loss in self.judge(genome).losses), (excess(genome), -1.0))
+
+        kept, chance = [], []
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            late = self._loop(seed, judge=judge).run(3 * self.budget, workers=1)[self.budget :]
+            kept.append(sum(excess(genome) <= 0 for genome in late) / len(late))
+            drawn = [tuple(_drawn(gene, rng) for gene in self.genes) for _ in range(1000)]
+            chance.append(sum(excess(genome) <= 0 for genome in drawn) / len(drawn))
+        assert sum(kept) > sum(chance)
+
+    def test_standard_errors_are_accepted(self) -> None:
+        def judge(genome: Genome) -> Scored:
+            losses = self.judge(genome).losses
+            return Scored(losses, errors=tuple(0.1 * loss for loss in losses))
+
+        for genome in self._loop(judge=judge).run(self.budget, workers=1):
+            _check_genome(self.genes, genome)
 
     def test_it_starts_from_seeds(self) -> None:
         seeds = [self.end(last=last) for last in (False, True)]

@@ -97,11 +97,13 @@ class TestSmsEmoaMixed(Registered):
 
 class TestCTaeaReal(Registered):
     config = {"name": "c_taea", "population": 10}
+    breaks_constraints = True  # its second archive ignores them
     num_objectives = 2
 
 
 class TestCTaeaMixed(Registered):
     config = {"name": "c_taea", "population": 10}
+    breaks_constraints = True
     genes = MIXED_GENES
     num_objectives = 3
 
@@ -115,6 +117,60 @@ class TestWeightedCmaMixed(Registered):
     config = {"name": "weighted_cma", "scalarising": "sum", "head_start": 2}
     genes = MIXED_GENES
     num_objectives = 2
+
+
+class TestNsga2UnderNoise(Registered):
+    config = {"name": "nsga2", "population": 10, "confidence": 0.7}
+    num_objectives = 2
+
+
+class TestMapReal(Registered):
+    config = {"name": "map", "population": 10, "inner_population": 40, "generations": 12}
+
+
+@pytest.mark.slow
+class TestMapTwoObjectives(Registered):
+    config = {"name": "map"}
+    num_objectives = 2
+
+
+@pytest.mark.slow
+class TestMapThreeObjectives(Registered):
+    config = {"name": "map", "link": "softplus", "inner_population": 20, "generations": 10}
+    num_objectives = 3
+
+
+@pytest.mark.slow
+class TestMmMoReal(Registered):
+    config = {"name": "mm_mo"}
+
+
+@pytest.mark.slow
+class TestMmMoMixedTwoObjectives(Registered):
+    config = {"name": "mm_mo", "population": 10, "sparsity": True}
+    genes = MIXED_GENES
+    num_objectives = 2
+
+
+@pytest.mark.slow
+class TestScreenedReal(Registered):
+    config = {"name": "screened", "driver": {"name": "cma_lr"}}
+
+
+@pytest.mark.slow
+class TestScreenedMixedTwoObjectives(Registered):
+    config = {"name": "screened", "driver": {"name": "nsga2", "population": 15}, "startup": 15}
+    genes = MIXED_GENES
+    num_objectives = 2
+
+
+class TestGreedyReal(Registered):
+    config = {"name": "greedy", "points": 5, "order": "random"}
+
+
+class TestGreedyMixed(Registered):
+    config = {"name": "greedy", "points": 5, "order": "random"}
+    genes = MIXED_GENES
 
 
 class TestPsoReal(Registered):
