@@ -186,7 +186,7 @@ class OptimizerContract(ABC):
             pytest.skip("this optimiser does not learn, or tries what breaks constraints on purpose")
 
         def excess(genome: Genome) -> float:
-            return sum(_positions(self.genes, genome)) / len(self.genes) - 0.4
+            return float(np.mean(self.positions(genome))) - 0.4
 
         def judge(genome: Genome) -> Scored:  # the losses draw to where the constraint is broken
             return Scored(tuple(-loss for loss in self.judge(genome).losses), (excess(genome), -1.0))
@@ -196,7 +196,7 @@ class OptimizerContract(ABC):
             rng = np.random.default_rng(seed)
             late = self._loop(seed, judge=judge).run(3 * self.budget, workers=1)[self.budget :]
             kept.append(sum(excess(genome) <= 0 for genome in late) / len(late))
-            drawn = [tuple(_drawn(gene, rng) for gene in self.genes) for _ in range(1000)]
+            drawn = [self.draw(rng) for _ in range(1000)]
             chance.append(sum(excess(genome) <= 0 for genome in drawn) / len(drawn))
         assert sum(kept) > sum(chance)
 
@@ -206,7 +206,7 @@ class OptimizerContract(ABC):
             return Scored(losses, errors=tuple(0.1 * loss for loss in losses))
 
         for genome in self._loop(judge=judge).run(self.budget, workers=1):
-            _check_genome(self.genes, genome)
+            self.check(genome)
 
     def test_it_starts_from_seeds(self) -> None:
         seeds = [self.end(last=last) for last in (False, True)]
