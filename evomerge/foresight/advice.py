@@ -121,7 +121,7 @@ def _better_spent(found: Forecast) -> Iterator[str]:
     elif chosen.mean_gain:
         yield "Better spent: no other design that was tried is expected to win 5 % more in the same time."
     else:
-        yield "Better spent: where no spread is seen, no number of candidates helps; widen the space, or ask more items."
+        yield "Better spent: where no spread is seen, more candidates do not help; widen the space, or ask more items."
         yield from _dominated(found)
     yield from _balance(chosen)
     if found.finals_s > found.search_s / 2:

@@ -119,7 +119,7 @@ def test_equal_candidates_promise_nothing(make: Callable[..., Forecast]) -> None
     found = make(dataclasses.replace(measured(), candidates=same))
     text = "\n".join(sentences(found))
     assert "differ by no more than their noise" in text
-    assert "where no spread is seen, no number of candidates helps" in text
+    assert "where no spread is seen, more candidates do not help" in text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (12.3, "12 s"), (600, "10 min"), (9000, "2.5 h")])
