@@ -56,7 +56,7 @@ class Worker:
 
     def run(self, job: Job) -> Outcome:
         """Merge and score one recipe. Whatever goes wrong is the candidate's failure, not the search's."""
-        start = time.perf_counter()
+        start, read_before = time.perf_counter(), self._harness.tokens_read
         try:
             self._resident.hold(job.recipe)
             merged = time.perf_counter()
@@ -65,4 +65,11 @@ class Worker:
             return Outcome(job.number, failure=str(failure))
         except Exception as error:  # the one place where any exception of a candidate becomes a record
             return Outcome(job.number, failure=f"{type(error).__name__}: {error}")
-        return Outcome(job.number, job.items, responses, merge_s=merged - start, score_s=time.perf_counter() - merged)
+        return Outcome(
+            job.number,
+            job.items,
+            responses,
+            merge_s=merged - start,
+            score_s=time.perf_counter() - merged,
+            tokens=self._harness.tokens_read - read_before,
+        )
