@@ -18,10 +18,12 @@ class Objectives:
     Attributes:
         members: Labels of each objective's tasks, by the objective's name, in the order of the document.
         higher_is_better: The direction of each objective.
+        tasks_up: Whether higher is better, by label of every task, also of those that no objective names.
     """
 
     members: Mapping[str, tuple[str, ...]]
     higher_is_better: Mapping[str, bool]
+    tasks_up: Mapping[str, bool]
 
     @classmethod
     def of(cls, spec: FitnessSpec, higher_is_better: Mapping[str, bool], where: str) -> Objectives:
@@ -45,7 +47,7 @@ class Objectives:
                 problems.append(Problem(f"{where}: objectives.{name}", what))
         ConfigError.raise_if_any(problems)
         directions = {name: higher_is_better[labels[0]] for name, labels in spec.objectives.items()}
-        return cls(dict(spec.objectives), directions)
+        return cls(dict(spec.objectives), directions, {label: higher_is_better[label] for label in spec.tasks})
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from evomerge.fitness import Estimate, subset_mean
-from evomerge.report.yardstick import Yardstick, directions_of_tasks, of_tasks
+from evomerge.report.yardstick import Yardstick, of_tasks
 from evomerge.runs.results import Contender, Results, mean
 
 Outcome: TypeAlias = Literal["better", "worse", "not distinguishable"]
@@ -116,8 +116,8 @@ def gain(results: Results, one: Contender, other: Contender) -> Estimate:
     The standard error is that of paired differences, item by item: both were asked the same, so what makes an item hard
     for both cancels. Tasks are taken to err independently.
     """
-    directions = directions_of_tasks(results.fitness)
-    return mean([_gain_on(label, one, other, 1 if up else -1) for label, up in directions.items()])
+    tasks = results.fitness.objectives.tasks_up
+    return mean([_gain_on(label, one, other, 1 if up else -1) for label, up in tasks.items()])
 
 
 def _gain_on(label: str, one: Contender, other: Contender, sign: int) -> Estimate:

@@ -58,7 +58,7 @@ class Yardstick:
 
 def of_tasks(fitness: Fitness) -> Yardstick:
     """The mean of all tasks, also of those that no objective names."""
-    return _yardstick(directions_of_tasks(fitness), "task")
+    return _yardstick(dict(fitness.objectives.tasks_up), "task")
 
 
 def of_objectives(fitness: Fitness) -> Yardstick:
@@ -69,15 +69,6 @@ def of_objectives(fitness: Fitness) -> Yardstick:
 def mean_of_objectives(fitness: Fitness, estimates: Mapping[str, Estimate]) -> Estimate:
     """The mean of the objectives, from task scores of one split."""
     return of_objectives(fitness).mean(fitness.objectives.values(estimates))
-
-
-def directions_of_tasks(fitness: Fitness) -> dict[str, bool]:
-    """Whether higher is better, by task. A task that no objective names is taken to point the way the objectives do."""
-    objectives = fitness.objectives
-    named = {
-        label: objectives.higher_is_better[name] for name, labels in objectives.members.items() for label in labels
-    }
-    return {label: named.get(label, any(objectives.higher_is_better.values())) for label in fitness.spec.tasks}
 
 
 def metric_of(fitness: Fitness, labels: tuple[str, ...]) -> str:
