@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,8 @@ from evomerge.runs.results import Contender
 NUM_DRAWS = 10_000
 """A share of so many draws has a standard error of at most .005."""
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,14 +71,18 @@ class Joint:
         draws_SK = generator.multivariate_normal(self.means_CT.ravel(), self.covariance_KK, number, method="eigh")
         return draws_SK.reshape(number, *self.means_CT.shape)
 
+    def values(self, scores_SCT: Floats, name: str) -> Floats:
+        """An objective, or else a task, at some task scores, shape (S, C); equal to nine digits are equal."""
+        labels = list(self.fitness.spec.tasks)
+        members = self.fitness.objectives.members.get(name, (name,))
+        values_SC: Floats = scores_SCT[..., [labels.index(label) for label in members]].mean(axis=-1).round(9)
+        return values_SC
+
     def losses(self, scores_SCT: Floats) -> Floats:
-        """The objectives' losses at some task scores, shape (S, C, O); equal to nine digits are equal."""
-        objectives, labels = self.fitness.objectives, list(self.fitness.spec.tasks)
-        columns = []
-        for name, members in objectives.members.items():
-            mean_SC = scores_SCT[..., [labels.index(label) for label in members]].mean(axis=-1)
-            columns.append(1 - mean_SC if objectives.higher_is_better[name] else mean_SC)
-        return np.stack(columns, axis=-1).round(9)
+        """The objectives' losses at some task scores, shape (S, C, O)."""
+        directions = self.fitness.objectives.higher_is_better
+        values = {name: self.values(scores_SCT, name) for name in directions}
+        return np.stack([1 - values[name] if up else values[name] for name, up in directions.items()], axis=-1)
 
 
 def dominance(losses_SCO: Floats) -> Floats:
@@ -91,14 +97,20 @@ def dominance(losses_SCO: Floats) -> Floats:
     return np.array(rows)
 
 
-def membership(losses_SCO: Floats) -> Floats:
-    """Share of S draws in which each contender is dominated by no other, shape (C,)."""
-    shares = []
+def unbeaten(losses_SCO: Floats) -> Flags:
+    """Whether no other contender dominates this one, in each of S draws, shape (S, C)."""
+    columns = []
     for column in range(losses_SCO.shape[1]):
         one_S1O = losses_SCO[:, column : column + 1]
         beaten_SC = (losses_SCO <= one_S1O).all(axis=2) & (losses_SCO < one_S1O).any(axis=2)
-        shares.append(1 - beaten_SC.any(axis=1).mean())
-    return np.array(shares)
+        columns.append(~beaten_SC.any(axis=1))
+    return np.stack(columns, axis=1)
+
+
+def membership(losses_SCO: Floats) -> Floats:
+    """Share of S draws in which each contender is on the front, dominated by no other, shape (C,)."""
+    shares_C: Floats = unbeaten(losses_SCO).mean(axis=0)
+    return shares_C
 
 
 def _errors(scores_I: Floats) -> Floats:
