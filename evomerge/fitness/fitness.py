@@ -110,7 +110,5 @@ class Fitness:
         return "parents" in ESTIMATORS[estimator.name].needs or needs(selector) == "parents"
 
     def is_higher_better(self, label: str) -> bool:
-        """The direction of a task that some objective names."""
-        return next(
-            up for name, up in self.objectives.higher_is_better.items() if label in self.objectives.members[name]
-        )
+        """The direction of a task."""
+        return self.objectives.tasks_up[label]

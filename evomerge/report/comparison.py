@@ -84,9 +84,9 @@ def groups(lines: Sequence[Line]) -> list[Group]:
     return [
         Group(
             tuple(some),
-            _over_runs([line.believed and line.believed.value for line in some]),
-            _over_runs([line.test and line.test.value for line in some]),
-            _over_runs([line.volume for line in some]),
+            _over_runs([line.believed.value for line in some if line.believed]),
+            _over_runs([line.test.value for line in some if line.test]),
+            _over_runs([line.volume for line in some if line.volume is not None]),
         )
         for some in alike.values()
         if len(some) > 1
@@ -122,15 +122,14 @@ def paired_gain(one: Results, other: Results) -> Estimate | None:
 
 def _line(run: Run, first: Results, point: Losses | None) -> Line:
     results = run.results
-    own = [candidate for candidate in results.candidates if candidate.twin is None]
     best = chosen(results)
     tested = best is not None and best.complete("test")
     members = [member for member in results.front() if member.complete("test")]
     losses = [results.fitness.objectives.losses(member.estimates["test"]) for member in members]
     return Line(
         run,
-        sum(estimate.num_items for candidate in own for estimate in candidate.estimates.values()),
-        math.fsum(candidate.seconds for candidate in own),
+        results.progress.spent.items,
+        results.progress.spent.seconds,
         best,
         believed_of(results, best) if best else None,
         mean_of_objectives(results.fitness, best.estimates["test"]) if best and tested else None,
@@ -170,8 +169,7 @@ def _weights(one: Results, other: Results, labels: list[str]) -> dict[str, float
     return weights
 
 
-def _over_runs(values: Sequence[float | None]) -> Estimate | None:
-    known = [value for value in values if value is not None]
-    if len(known) < 2:
+def _over_runs(values: Sequence[float]) -> Estimate | None:
+    if len(values) < 2:
         return None
-    return Estimate(fmean(known), stdev(known) / math.sqrt(len(known)), len(known))
+    return Estimate(fmean(values), stdev(values) / math.sqrt(len(values)), len(values))

@@ -19,7 +19,8 @@ class Gap:
 
     Attributes:
         contender: A finalist, or a reference, on which nothing was optimised: what it loses is the items' doing.
-        believed: By the search, from the items that it asked. None for what it never scored.
+        believed: By the search, from the items that it asked. Its error is that of the search's estimate and that of the
+            search items as a sample of all such items together. None for what it never scored.
         scores: On all items of each split that it was scored on.
         loss: By how much test items say worse than the search believed; of a reference, worse than search items say.
             Both sides rest on different items, so that their errors are independent. None where one side is missing.
@@ -43,9 +44,15 @@ def candidate_of(results: Results, contender: Contender) -> Candidate | None:
 
 
 def believed_of(results: Results, contender: Contender) -> Estimate | None:
-    """What the search itself thought of a contender: the mean of the objectives."""
+    """What the search itself thought of a contender: the mean of the objectives (see `Gap.believed`)."""
     candidate = candidate_of(results, contender)
-    return mean_of_objectives(results.fitness, candidate.estimates) if candidate else None
+    if candidate is None:
+        return None
+    own = mean_of_objectives(results.fitness, candidate.estimates)
+    if not contender.complete("search"):
+        return own
+    sample = mean_of_objectives(results.fitness, contender.estimates["search"])
+    return Estimate(own.value, math.hypot(own.stderr, sample.stderr), own.num_items)
 
 
 def in_words(results: Results) -> str | None:
@@ -61,7 +68,7 @@ def in_words(results: Results) -> str | None:
         else f"The search tried {tried} candidates and never scored it itself"
     )
     later = f"selection items, on which it was chosen among {among} finalists, say {shown(gap.scores['selection'])}"
-    text = f"{believed}; {later}; test items say {shown(gap.scores['test'])} ({of_objectives(results.fitness).axis})."
+    text = f"{believed}; {later}; test items say {shown(gap.scores['test'])} ({of_objectives(results.fitness).name})."
     return f"{text} {_judged(gap.loss)}" if gap.loss else text
 
 
@@ -74,7 +81,7 @@ def _judged(loss: Estimate) -> str:
 
 
 def _gap(results: Results, contender: Contender) -> Gap:
-    scores = {
+    scores: dict[str, Estimate] = {
         split: mean_of_objectives(results.fitness, contender.estimates[split])
         for split in SPLITS
         if contender.complete(split)

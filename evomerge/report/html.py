@@ -15,7 +15,12 @@ from evomerge.fitness.items import SPLITS
 from evomerge.recipe import canonical, dump_recipe
 from evomerge.report import commands, pages, summary, tables
 from evomerge.report.figures import pictures
+from evomerge.report.gap import gaps, in_words
+from evomerge.report.standing import METHOD, standing
 from evomerge.report.verdict import chosen, verdict
+from evomerge.report.volumes import volumes
+from evomerge.report.yardstick import of_objectives
+from evomerge.runs.front import point_in_words, reference_point
 from evomerge.runs.results import Contender, Results
 from evomerge.settings import Settings
 
@@ -61,6 +66,13 @@ def page(folder: Path, results: Results, settings: Settings, identity: Mapping[s
         "splits": SPLITS,
         "rows": rows,
         "note": tables.note(results),
+        "standing": standing(results),
+        "standing_method": METHOD,
+        "volumes": volumes(results),
+        "corner": point_in_words(results, reference_point(results)) if results.scored else "",
+        "gaps": gaps(results),
+        "gap_sentence": in_words(results),
+        "objectives_axis": of_objectives(results.fitness).axis,
         "recipes": [_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
         "fitness": results.fitness,
         "models": _models(settings, identity),
@@ -81,6 +93,7 @@ def _commands(folder: Path, results: Results, settings: Settings) -> dict[str, s
     return {
         "resume": commands.resume(folder, 2 * settings.candidates if results.finished else None),
         "export": commands.export(folder),
+        "pick": commands.pick(folder, results),
         "lm_eval": commands.lm_eval(folder, results.fitness, best.recipe, settings) if best else None,
     }
 

@@ -90,27 +90,29 @@ def dominance(losses_SCO: Floats) -> Floats:
 
     One dominates another if it is worse on no objective and better on one.
     """
-    rows = []
-    for column in range(losses_SCO.shape[1]):
-        one_S1O = losses_SCO[:, column : column + 1]
-        rows.append(((one_S1O <= losses_SCO).all(axis=2) & (one_S1O < losses_SCO).any(axis=2)).mean(axis=0))
-    return np.array(rows)
+    return np.array([_beaten_by(losses_SCO, place).mean(axis=0) for place in range(losses_SCO.shape[1])])
 
 
 def unbeaten(losses_SCO: Floats) -> Flags:
     """Whether no other contender dominates this one, in each of S draws, shape (S, C)."""
-    columns = []
-    for column in range(losses_SCO.shape[1]):
-        one_S1O = losses_SCO[:, column : column + 1]
-        beaten_SC = (losses_SCO <= one_S1O).all(axis=2) & (losses_SCO < one_S1O).any(axis=2)
-        columns.append(~beaten_SC.any(axis=1))
-    return np.stack(columns, axis=1)
+    free_SC = np.ones(losses_SCO.shape[:2], bool)
+    for place in range(losses_SCO.shape[1]):
+        free_SC &= ~_beaten_by(losses_SCO, place)
+    return free_SC
 
 
 def membership(losses_SCO: Floats) -> Floats:
     """Share of S draws in which each contender is on the front, dominated by no other, shape (C,)."""
     shares_C: Floats = unbeaten(losses_SCO).mean(axis=0)
     return shares_C
+
+
+def _beaten_by(losses_SCO: Floats, place: int) -> Flags:
+    """Whom one contender dominates, shape (S, C)."""
+    one_S1O = losses_SCO[:, place : place + 1]
+    no_worse_SC: Flags = np.all(one_S1O <= losses_SCO, axis=2)
+    better_SC: Flags = np.any(one_S1O < losses_SCO, axis=2)
+    return no_worse_SC & better_SC
 
 
 def _errors(scores_I: Floats) -> Floats:
