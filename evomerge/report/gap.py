@@ -19,8 +19,8 @@ class Gap:
 
     Attributes:
         contender: A finalist, or a reference, on which nothing was optimised: what it loses is the items' doing.
-        believed: By the search, from the items that it asked. Its error is that of the search's estimate and that of the
-            search items as a sample of all such items together. None for what it never scored.
+        believed: By the search, from the items that it asked. Its error is that of the search's estimate together with
+            that of the search items as a sample of all such items. None for what the search never scored.
         scores: On all items of each split that it was scored on.
         loss: By how much test items say worse than the search believed; of a reference, worse than search items say.
             Both sides rest on different items, so that their errors are independent. None where one side is missing.

@@ -70,7 +70,7 @@ def page(folder: Path, results: Results, settings: Settings, identity: Mapping[s
         "standing_method": METHOD,
         "volumes": volumes(results),
         "corner": point_in_words(results, reference_point(results)) if results.scored else "",
-        "gaps": gaps(results),
+        "gaps": gaps(results) if results.finalists else [],
         "gap_sentence": in_words(results),
         "objectives_axis": of_objectives(results.fitness).axis,
         "recipes": [_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
