@@ -67,9 +67,11 @@ class Joint:
 
     def draws(self, number: int = NUM_DRAWS) -> Floats:
         """Task scores drawn from the distribution, shape (number, C, T); the same at every call."""
-        generator = seeds.generator(0, "runs", "joint")
-        draws_SK = generator.multivariate_normal(self.means_CT.ravel(), self.covariance_KK, number, method="eigh")
-        return draws_SK.reshape(number, *self.means_CT.shape)
+        variances_K, axes_KK = np.linalg.eigh(self.covariance_KK)
+        variances_K[variances_K < 1e-12 * variances_K.max()] = 0  # else equal answers would draw apart
+        standard_SK = seeds.generator(0, "runs", "joint").standard_normal((number, len(variances_K)))
+        errors_SK = standard_SK @ (axes_KK * np.sqrt(variances_K)).T
+        return self.means_CT + errors_SK.reshape(number, *self.means_CT.shape)
 
     def values(self, scores_SCT: Floats, name: str) -> Floats:
         """An objective, or else a task, at some task scores, shape (S, C); equal to nine digits are equal."""
