@@ -62,6 +62,7 @@ def _draw(figure: Figure, results: Results, over_run: list[Shape], known: list[V
     middle.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     bottom.step(tried, [shape.size for shape in over_run], where="post", color=style.SERIES[2], linewidth=1.3)
     bottom.set_ylim(bottom=0)
+    bottom.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     bottom.set_ylabel("models on\nthe front")
     bottom.set_xlabel("candidates tried")
     bottom.set_xlim(0, 1.1 * len(results.candidates) + 1)

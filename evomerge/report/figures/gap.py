@@ -111,9 +111,11 @@ def _over_run(axes: Axes, results: Results, known: list[Gap]) -> None:
         if one.contender.kind == "finalist" and candidate is not None:
             test = one.scores["test"]
             axes.errorbar(candidate.number + 1, test.value, test.stderr, elinewidth=0.8, **_look(results, one))
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
     axes.set_xlabel("candidates tried")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left" if yardstick.higher_is_better else "upper right")
 
 
 def _look(results: Results, one: Gap) -> dict[str, Any]:

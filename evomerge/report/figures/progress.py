@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from evomerge.report import style
 from evomerge.report.figures.clock import show_time
 from evomerge.report.figures.picture import Picture
+from evomerge.report.gap import candidate_of
 from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import mean_of_objectives, of_objectives
 from evomerge.runs.results import Contender, Results
@@ -102,17 +103,18 @@ def _hang(axes: Axes, results: Results, finalists: list[Contender], label: str, 
         return
     places = [_place(finalist, results) for finalist in finalists]
     true = [mean_of_objectives(results.fitness, finalist.estimates["test"]).value for finalist in finalists]
-    believed = [
-        mean_of_objectives(
-            results.fitness, finalist.estimates["search" if finalist.complete("search") else "test"]
-        ).value
-        for finalist in finalists
-    ]
+    believed = [_belief(results, finalist) for finalist in finalists]
     axes.vlines(places, believed, true, color=look["color"], linewidth=0.9, zorder=3)
     axes.plot(places, true, linestyle="", label=label, **look)
 
 
+def _belief(results: Results, finalist: Contender) -> float:
+    """What the search thought of a finalist; its test score where it never scored it."""
+    candidate = candidate_of(results, finalist)
+    return mean_of_objectives(results.fitness, candidate.estimates if candidate else finalist.estimates["test"]).value
+
+
 def _place(finalist: Contender, results: Results) -> int:
     """When a finalist was tried; one that was no candidate stands at the end."""
-    tried = (candidate.number for candidate in results.scored if candidate.digest == finalist.digest)
-    return next(tried, len(results.candidates)) + 1
+    candidate = candidate_of(results, finalist)
+    return (candidate.number if candidate else len(results.candidates)) + 1
