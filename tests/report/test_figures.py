@@ -29,9 +29,9 @@ def words(picture: Picture | None) -> list[str]:
 @pytest.mark.parametrize(
     ("objectives", "figures"),
     [
-        ("one", ["ranking", "progress", "gap", "belief", "weights"]),
-        ("two", ["ranking", "front", "progress", "convergence", "gap", "belief", "weights"]),
-        ("three", ["ranking", "parallel", "progress", "convergence", "gap", "belief", "weights"]),
+        ("one", ["ranking", "progress", "gap", "belief", "niches", "weights"]),
+        ("two", ["ranking", "front", "progress", "convergence", "gap", "belief", "niches", "weights"]),
+        ("three", ["ranking", "parallel", "progress", "convergence", "gap", "belief", "niches", "weights"]),
     ],
 )
 def test_which_figures_there_are_depends_on_the_objectives(

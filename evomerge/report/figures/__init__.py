@@ -4,6 +4,7 @@ from evomerge.report.figures.belief import belief
 from evomerge.report.figures.convergence import convergence
 from evomerge.report.figures.front import front
 from evomerge.report.figures.gap import gap
+from evomerge.report.figures.niches import niches
 from evomerge.report.figures.parallel import parallel
 from evomerge.report.figures.picture import Picture
 from evomerge.report.figures.progress import progress
@@ -16,5 +17,7 @@ __all__ = ["Picture", "pictures"]
 
 def pictures(results: Results) -> list[Picture]:
     """Every figure that the results allow, in reading order."""
-    drawn = (figure(results) for figure in (ranking, front, parallel, progress, convergence, gap, belief, weights))
+    drawn = (
+        figure(results) for figure in (ranking, front, parallel, progress, convergence, gap, belief, niches, weights)
+    )
     return [picture for picture in drawn if picture is not None]
