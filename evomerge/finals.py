@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from evomerge.documents import tree_of
 from evomerge.execution import Executor, Items, Job, Outcome
 from evomerge.fitness import Fitness
+from evomerge.fitness.constraints import feasible_first
 from evomerge.fitness.items import SPLITS
+from evomerge.fitness.rivals import rivals
 from evomerge.fitness.spec import SplitName
 from evomerge.recipe import Recipe
 from evomerge.recipe.references import parents, references
@@ -16,6 +19,7 @@ from evomerge.runs import Assessed, Event, RunLog
 from evomerge.runs.progress import Progress
 from evomerge.runs.results import layers
 from evomerge.spaces import Genome, SearchSpace
+from evomerge.spaces.lineage import LineageSpace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +31,21 @@ class Entry:
     recipe: Recipe
 
 
-def entries(space: SearchSpace, progress: Progress, favourite: Genome | None, num_finalists: int) -> list[Entry]:
+def entries(
+    space: SearchSpace | LineageSpace, progress: Progress, favourite: Genome | None, num_finalists: int
+) -> list[Entry]:
     """Who enters: the search's best recipes, where it believes the optimum is, and the references.
 
     Args:
         space: The run's.
         progress: All candidates and their losses.
         favourite: The optimiser's belief, which on noisy fitness is often better than the best seen.
-        num_finalists: How many distinct candidates, taken in layers of domination.
+        num_finalists: How many distinct candidates, taken in layers of domination; those that break constraints last.
     """
     chosen: dict[str, Entry] = {}
     scored = progress.scored
-    for position in layers([progress.losses[number] for number in scored]):
+    losses = feasible_first([progress.losses[n] for n in scored], [progress.violations[n] for n in scored])
+    for position in layers(losses):
         number = scored[position]
         if len(chosen) < num_finalists:
             recipe = space.decode(progress.genomes[number])
@@ -50,14 +57,25 @@ def entries(space: SearchSpace, progress: Progress, favourite: Genome | None, nu
     return [*chosen.values(), *(Entry(name, "reference", recipe) for name, recipe in references(some).items())]
 
 
-def models_in(recipe: Recipe) -> list[Entry]:
-    """The models that candidates are made of, each alone.
+def models_in(recipe: Recipe, fitness: Fitness) -> list[Entry]:
+    """The models that candidates are made of, and as rivals the others that they are compared with, each alone.
 
     Args:
         recipe: Any recipe of the search.
+        fitness: The run's.
     """
     alone = references(recipe)
-    return [Entry(name, "reference", alone[name]) for name in parents(recipe)]
+    kinds = dict.fromkeys(rivals(fitness.spec), "rival") | dict.fromkeys(parents(recipe), "reference")
+    return [Entry(name, kind, alone[name]) for name, kind in kinds.items()]
+
+
+def models_before(recipe: Recipe, fitness: Fitness) -> list[Entry]:
+    """Those of `models_in` that must be scored on the search items before the first candidate."""
+    if fitness.needs_parents:
+        return models_in(recipe, fitness)
+    compared_with = rivals(fitness.spec)
+    named = [entry for entry in models_in(recipe, fitness) if entry.name in compared_with]
+    return [dataclasses.replace(entry, kind="rival") for entry in named]
 
 
 def assess(

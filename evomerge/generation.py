@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evomerge.fitness.constraints import feasible_first
 from evomerge.fitness.examiner import Examiner
+from evomerge.fitness.fitness import Worth
 from evomerge.fitness.racing import not_dominated
 from evomerge.runs.progress import Progress
 
@@ -54,8 +56,10 @@ class Generation:
         for num_items in early:
             yield num_items
             self.is_open = False
-            losses, errors = self._worths(num_items)
+            worths = self._worths(num_items)
             if self.racers:
+                losses = feasible_first([one.losses for one in worths], [one.violations for one in worths])
+                errors = [one.errors for one in worths]
                 kept = self.examiner.racing.survivors(np.array(losses), np.array(errors))
                 self.racers = [self.racers[position] for position in kept]
         yield last
@@ -66,18 +70,18 @@ class Generation:
 
     def next_items(self, number: int, num_items: int) -> dict[str, tuple[int, ...]]:
         """What a racer is asked next, by label; empty when it has answered so many items of each task."""
-        return self.examiner.exam(self.number).next(self.progress.sheet(number), num_items)
+        return self.examiner.exam(self.number, self.progress).next(self.progress.sheet(number), num_items)
 
     def _keep_promising(self, num_items: int) -> None:
         """Keep the racers that no candidate of this search dominates, this generation's and those before."""
-        losses, _ = self._worths(num_items)
-        before = [self.progress.losses[number] for number in self.progress.scored]
-        leading = not_dominated([*losses, *before])
+        worths, before = self._worths(num_items), self.progress.scored
+        losses = [*(one.losses for one in worths), *(self.progress.losses[number] for number in before)]
+        broken = [*(one.violations for one in worths), *(self.progress.violations[number] for number in before)]
+        leading = not_dominated(feasible_first(losses, broken))
         self.racers = [number for position, number in enumerate(self.racers) if position in leading]
 
-    def _worths(self, num_items: int) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
-        """Losses of the racers and their errors, after so many items of each task; those that failed are out."""
+    def _worths(self, num_items: int) -> list[Worth]:
+        """What the racers are worth after so many items of each task; those that failed are out."""
         self.racers = [number for number in self.racers if number not in self.progress.failures]
         exam_of = self.progress.generations
-        worths = [self.examiner.worth(self.progress.sheet(n), exam_of[n], num_items) for n in self.racers]
-        return [worth.losses for worth in worths], [worth.errors for worth in worths]
+        return [self.examiner.worth(self.progress.sheet(n), exam_of[n], self.progress, num_items) for n in self.racers]

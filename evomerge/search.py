@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from evomerge.execution import Executor, Job, Outcome
@@ -15,6 +15,7 @@ from evomerge.runs.budget import Budget
 from evomerge.runs.progress import Progress
 from evomerge.runs.replay import replay, scored
 from evomerge.spaces import SearchSpace
+from evomerge.spaces.lineage import LineageSpace
 
 WORST_LOSS = 1.0
 """Of a candidate that fails before any other was scored: an accuracy of zero."""
@@ -36,7 +37,7 @@ class Search:
         watch: Told every event after it was logged.
     """
 
-    space: SearchSpace
+    space: SearchSpace | LineageSpace
     optimizer: Optimizer
     executor: Executor
     examiner: Examiner
@@ -123,19 +124,19 @@ class Search:
     def _tell(self, number: int) -> None:
         source = self.progress.sources[number]
         sheet = self.progress.sheets[source]
-        worth = self.examiner.worth(sheet, self.progress.generations[source])
+        worth = self.examiner.worth(sheet, self.progress.generations[source], self.progress)
         twin = [] if source == number else [Evaluated(number, *sheet.sorted(), twin=source)]
         self._log(*twin, told := Told(number, worth.losses, worth.errors, worth.violations))
         self.optimizer.tell(number, scored(told, self.progress, self.examiner))
 
     def _tell_failure(self, number: int) -> None:
-        """Tell the worst losses seen: rank-based optimisers need no more than the order."""
-        seen = [self.progress.losses[other] for other in self.progress.losses]
-        worst = tuple(max(column) for column in zip(*seen, strict=True))
-        worst = worst or (WORST_LOSS,) * self.examiner.fitness.num_objectives
+        """Tell the worst losses and violations seen: rank-based optimisers need no more than the order."""
+        fitness, seen = self.examiner.fitness, self.progress
+        losses = _worst(seen.losses.values()) or (WORST_LOSS,) * fitness.num_objectives
+        violations = _worst(seen.violations.values()) or (WORST_LOSS,) * len(fitness.spec.constraints)
         source = self.progress.failures[self.progress.sources[number]]
         twin = [] if source.number == number else [Failed(number, source.reason, source.attempts)]
-        self._log(*twin, told := Told(number, worst))
+        self._log(*twin, told := Told(number, losses, violations=violations))
         self.optimizer.tell(number, scored(told, self.progress, self.examiner))
 
     def _log(self, *batch: Event) -> None:
@@ -143,3 +144,7 @@ class Search:
         for event in batch:
             self.progress.take(event)
             self.watch(event)
+
+
+def _worst(told: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(max(column) for column in zip(*told, strict=True))

@@ -13,14 +13,16 @@ from typing import Any
 import torch
 
 from evomerge import seeds
-from evomerge.checkpoints import check_mergeable, digest_of
+from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
 from evomerge.documents import Tree, parse
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
 from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.fitness.rivals import unknown_rivals
 from evomerge.merging import Library
+from evomerge.merging.grams import kept_grams
 from evomerge.merging.statistics import data_digest
 from evomerge.optimizers.base import Optimizer
 from evomerge.optimizers.registry import make_optimizer
@@ -29,6 +31,7 @@ from evomerge.recipe.recipe import ModelRef, Recipe
 from evomerge.runs.budget import Budget
 from evomerge.settings import InlineSettings, RaySettings, Settings
 from evomerge.spaces import SearchSpace, SpaceFile, bind, measured_in, parse_space
+from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, is_breed, lattice_of, parse_breed
 from evomerge.warm_start import genomes_of
 
 
@@ -44,7 +47,7 @@ class Study:
     """
 
     settings: Settings
-    space: SearchSpace
+    space: SearchSpace | LineageSpace
     fitness: Fitness
     identity: Mapping[str, Any]
 
@@ -56,7 +59,7 @@ class Study:
         """
         return make_optimizer(
             self.settings.optimizer,
-            self.space.genes,
+            self.space.lineage if isinstance(self.space, LineageSpace) else self.space.genes,
             self.fitness.num_objectives,
             seeds.integer(self.settings.seed, "optimizer"),
             self.space.seeds,
@@ -100,7 +103,8 @@ def assemble(settings: Settings) -> Study:
         ConfigError: With all problems that can be told at this point.
     """
     where = settings.file("search_space")
-    document = parse_space(settings.search_space, where)
+    bred = is_breed(settings.search_space)
+    document = parse_breed(settings.search_space, where) if bred else parse_space(settings.search_space, where)
     checkpoints = Library().open_all(document.models, where)
     check_mergeable(checkpoints, where)
     models = {
@@ -108,11 +112,13 @@ def assemble(settings: Settings) -> Study:
         for name, checkpoint in checkpoints.items()
     }
     _check_digests(document.models, models, where)
-    document = document.model_copy(update={"calibration": _calibration(document, where)})
-    _check_statistics(document, models, where)
-    space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
-    space = dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
+    space: SearchSpace | LineageSpace
+    if isinstance(document, BreedFile):
+        space = _bred(document, models, checkpoints, settings)
+    else:
+        space = _bound(document, models, checkpoints, settings)
     fitness = open_fitness(settings)
+    ConfigError.raise_if_any(unknown_rivals(fitness.spec, models, settings.file("fitness")))
     identity = {
         "models": {name: model.digest for name, model in models.items()},
         "space": _digest(space.template),
@@ -120,6 +126,7 @@ def assemble(settings: Settings) -> Study:
         "starts": list(settings.starts),
         "fitness": _digest(settings.fitness),
         "items": _digest({label: sorted(known.values()) for label, known in fitness.splits.digests.items()}),
+        "banks": {label: bank.digest for label, bank in fitness.banks.items()},
         "optimizer": settings.optimizer,
         "generation": settings.generation,
         "seed": settings.seed,
@@ -128,6 +135,43 @@ def assemble(settings: Settings) -> Study:
     study = Study(settings, space, fitness, identity)
     study.optimizer()  # refuses what does not suit before a model is loaded
     return study
+
+
+def _bound(
+    document: SpaceFile, models: Mapping[str, ModelRef], checkpoints: Mapping[str, Checkpoint], settings: Settings
+) -> SearchSpace:
+    """A space of genes."""
+    where = settings.file("search_space")
+    document = document.model_copy(update={"calibration": _calibration(document, where)})
+    _check_statistics(document, models, where)
+    space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
+    if space.route is not None:
+        some = space.decode(tuple(_anything(gene) for gene in space.genes))
+        check_routable(checkpoints, some.donor, map(some.donor_of, space.route.sources), where)
+    return dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
+
+
+def _bred(
+    document: BreedFile, models: Mapping[str, ModelRef], checkpoints: Mapping[str, Checkpoint], settings: Settings
+) -> LineageSpace:
+    """A space of members, after measuring its models where that was not done before."""
+    where, breed = settings.file("search_space"), document.breed
+    if settings.starts:
+        raise ConfigError.at("start_from", "members are bred from their models alone. Leave start_from out.")
+    experts = [checkpoints[name] for name in breed.experts]
+    origin = checkpoints[breed.origin] if breed.origin else None
+    stretches = stretches_of(origin or experts[0])
+    lattice = lattice_of(stretches, breed.chromosomes, breed.resolution, f"{where}: breed.chromosomes")
+    cells = [(cell.tensor, (cell.start, cell.stop)) for cell in lattice.cells]
+    contents = [_content(models, name) if name else None for name in (*breed.experts, breed.origin)]
+    gram_LKK = kept_grams(experts, origin, cells, contents)
+    return bind_breed(document, models, Lineage(breed.experts, lattice, gram_LKK, origin is not None), where)
+
+
+def _content(models: Mapping[str, ModelRef], name: str) -> str:
+    """What tells the weights of a model from others': an adapter's are its base's too."""
+    model = models[name]
+    return f"{model.digest} on {models[model.adapts].digest}" if model.adapts else str(model.digest)
 
 
 def open_fitness(settings: Settings) -> Fitness:
@@ -160,6 +204,9 @@ def rooted(settings: Settings, folder: Path) -> Settings:
     calibration = space.get("calibration")
     if isinstance(calibration, Mapping):
         space["calibration"] = {name: _rooted(data, "data", folder) for name, data in calibration.items()}
+    tasks = fitness.get("tasks")
+    if isinstance(tasks, Mapping):
+        fitness["tasks"] = {label: _rooted_bank(task, folder) for label, task in tasks.items()}
     include = fitness.get("include")
     if isinstance(include, list):
         fitness["include"] = [_absolute(entry, folder) for entry in include]
@@ -172,6 +219,10 @@ def _rooted(entry: Tree, key: str, folder: Path) -> Tree:
     if isinstance(entry, Mapping):
         return {**entry, key: _absolute(entry.get(key), folder)}
     return _absolute(entry, folder)
+
+
+def _rooted_bank(task: Tree, folder: Path) -> Tree:
+    return _rooted(task, "bank", folder) if isinstance(task, Mapping) and task.get("bank") else task
 
 
 def _absolute(path: Tree, folder: Path) -> Tree:

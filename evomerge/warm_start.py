@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evomerge.documents import shown
 from evomerge.errors import ConfigError, Problem
+from evomerge.fitness.constraints import total_violation
 from evomerge.runs import Asked, Assessed, Finished, RunLog, Told
 from evomerge.runs.log import identity_of
 from evomerge.spaces.genes import Gene, Genome, Scalar
@@ -18,6 +19,8 @@ WHERE = "start_from"
 def finalists_of(run_dir: Path) -> tuple[dict[str, Scalar], ...]:
     """The genomes that a finished run assessed in its finals, by name of gene; lowest mean loss first.
 
+    Those that broke constraints of the earlier search come last.
+
     Raises:
         ConfigError: If the folder holds no run, or one that is not finished or does not name its genes.
     """
@@ -28,8 +31,11 @@ def finalists_of(run_dir: Path) -> tuple[dict[str, Scalar], ...]:
         raise ConfigError.at(WHERE, f"{run_dir} is not finished. Finish it: `evomerge resume {run_dir}`.")
     if names is None:
         raise ConfigError.at(WHERE, f"{run_dir} does not say which genes it searched; an older evomerge made it.")
+    if not names:
+        raise ConfigError.at(WHERE, f"{run_dir} bred its recipes, which have no genes. Start from a run that has some.")
     genomes = {event.number: event.genome for event in events if isinstance(event, Asked)}
-    losses = {event.number: sum(event.losses) for event in events if isinstance(event, Told)}
+    told = [event for event in events if isinstance(event, Told)]
+    losses = {event.number: (total_violation(event.violations), sum(event.losses)) for event in told}
     assessed = {event.name for event in events if isinstance(event, Assessed) and event.failure is None}
     finalists = [number for number in losses if f"candidate {number}" in assessed]
     return tuple(

@@ -12,14 +12,13 @@ from evomerge.errors import ConfigError, EvomergeError
 from evomerge.execution import Executor, Job, Outcome
 from evomerge.finals import assess, entries
 from evomerge.fitness.estimators import Scores
-from evomerge.fitness.examiner import Examiner
 from evomerge.merging import Library, Merge
 from evomerge.optimizers.base import Optimizer
 from evomerge.recipe import Recipe
 from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, RunLog, Started, Told
 from evomerge.runs.budget import Budget
 from evomerge.runs.progress import Progress
-from evomerge.runs.results import Results, models_scored, ranked
+from evomerge.runs.results import Results, examiner_of, ranked
 from evomerge.search import Search
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble
@@ -84,7 +83,7 @@ def search(
     candidates: int,
     watch: Callable[[Event], None] = lambda event: None,
 ) -> Search:
-    examiner = Examiner(study.fitness, study.settings.seed, models_scored(log))
+    examiner = examiner_of(log, study.fitness, study.settings.seed)
     return Search(study.space, optimizer, executor, examiner, log, Budget(candidates), watch=watch)
 
 

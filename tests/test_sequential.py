@@ -11,12 +11,12 @@ import pytest
 
 from evomerge.documents import tree_of
 from evomerge.execution import Job, Outcome
-from evomerge.fitness.examiner import Examiner
+from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.optimizers.base import Scored
 from evomerge.recipe.references import parents, references
 from evomerge.runs import Asked, Assessed, Evaluated, Failed, RunLog, Started, Told
 from evomerge.runs.budget import Budget
-from evomerge.runs.results import Results, models_scored
+from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble
@@ -88,7 +88,7 @@ def make_log(tmp_path: Path) -> Iterator[Callable[[Study], RunLog]]:
 
 
 def search(study: Study, log: RunLog, executor: Able, optimizer: Any = None) -> Search:
-    examiner = Examiner(study.fitness, study.settings.seed, models_scored(log))
+    examiner = examiner_of(log, study.fitness, study.settings.seed)
     largest = study.settings.generation
     return Search(study.space, optimizer or study.optimizer(), executor, examiner, log, study.budget, largest)
 
@@ -183,6 +183,55 @@ class TestBlocksAndRungs:
         progress = search(study, log, Able(fails=lambda job: True)).run()
         assert len(progress.failures) == 22
         assert progress.scored == []
+
+
+class TestBanks:
+    @pytest.fixture
+    def fitness(self, make_study: Make, tmp_path: Path) -> dict[str, Any]:
+        """A fitness whose two tasks have banks."""
+        study, rng = make_study(), np.random.default_rng(0)
+        tasks = {}
+        for task, positions in study.fitness.search_items.items():
+            digests = [study.fitness.splits.digests[task][position] for position in positions]
+            rows = {f"model {n}": (rng.random(len(digests)) < 0.2 + 0.1 * n).astype(float) for n in range(7)}
+            entry = study.fitness.spec.tasks[task]
+            bank = fit_bank(rows, digests, task=entry.task, task_version="1.0", metric="acc")
+            bank.save(tmp_path / f"{task}.safetensors")
+            tasks[task] = {"task": entry.task, "metric": "acc", "bank": f"{task}.safetensors"}
+        estimator = {"name": "eap", "items": 6}
+        return {
+            "tasks": study.settings.fitness["tasks"] | tasks,
+            "estimator": estimator,
+            "selector": {"name": "fisher"},
+        }
+
+    @pytest.mark.parametrize("after", [10, 25])
+    def test_a_bank_goes_on_learning_and_a_resumed_run_with_it(
+        self, make_study: Make, make_log: Log, fitness: dict[str, Any], after: int
+    ) -> None:
+        facts = {}
+        for recalibrate in (False, True):
+            study = make_study(fitness | {"recalibrate": recalibrate})
+            whole = make_log(study)
+            search(study, whole, Able(2)).run()
+            facts[recalibrate] = essence(whole)
+        assert facts[False]["told", 0] == facts[True]["told", 0]
+        assert facts[False] != facts[True]
+        cut = make_log(study)
+        cut.append(*list(whole.events())[3:after])
+        search(study, cut, Able(1)).run()
+        assert essence(cut) == facts[True]
+
+    def test_another_bank_is_another_run(self, make_study: Make, fitness: dict[str, Any], tmp_path: Path) -> None:
+        before = make_study(fitness).identity
+        bank = Bank.load(tmp_path / "math.safetensors")
+        rows = {f"other {n}": np.arange(len(bank.provenance.items)) % (n + 2) > 0 for n in range(6)}
+        names = {"task": bank.provenance.task, "task_version": "1.0", "metric": "acc"}
+        fit_bank({n: r.astype(float) for n, r in rows.items()}, bank.provenance.items, **names).save(
+            tmp_path / "math.safetensors"
+        )
+        changed = [key for key, value in make_study(fitness).identity.items() if value != before[key]]
+        assert changed == ["banks"]
 
 
 class TestRotation:

@@ -3,9 +3,20 @@
 from evomerge.checkpoints.adapted import Adapted
 from evomerge.checkpoints.adapter import Adapter
 from evomerge.checkpoints.checkpoint import Checkpoint
-from evomerge.checkpoints.compatibility import check_mergeable
+from evomerge.checkpoints.compatibility import check_mergeable, check_routable
 from evomerge.checkpoints.digest import digest_of
+from evomerge.checkpoints.flat import stretches_of
 from evomerge.checkpoints.roles import Position
 from evomerge.checkpoints.rows import shared_rows
 
-__all__ = ["Adapted", "Adapter", "Checkpoint", "Position", "check_mergeable", "digest_of", "shared_rows"]
+__all__ = [
+    "Adapted",
+    "Adapter",
+    "Checkpoint",
+    "Position",
+    "check_mergeable",
+    "check_routable",
+    "digest_of",
+    "shared_rows",
+    "stretches_of",
+]

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from evomerge.checkpoints.checkpoint import Checkpoint
+from evomerge.checkpoints.layers import layers_of
 from evomerge.checkpoints.rows import share_tokens
 from evomerge.checkpoints.vocabulary import agree
 from evomerge.errors import ConfigError, Problem
 
 _MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim")
 """Config keys that change what a tensor of the same shape means. A key that one config leaves out says nothing."""
+
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "rope_theta": ("rope_theta", "rope_parameters.rope_theta"),
+    "rope_type": ("rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"),
+    "rms_norm_eps": ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon"),
+    "hidden_act": ("hidden_act", "hidden_activation", "activation_function"),
+    "sliding_window": ("sliding_window",),
+    "layer_types": ("layer_types",),
+    "query_pre_attn_scalar": ("query_pre_attn_scalar",),
+    "attn_logit_softcapping": ("attn_logit_softcapping",),
+    "residual_multiplier": ("residual_multiplier",),
+}
+"""Config keys that say how a layer computes, and where they may stand. All layers of a model share them."""
 
 _ADVICE = "Merge fine-tunes of one ancestor."
 
@@ -31,6 +46,47 @@ def check_mergeable(checkpoints: Mapping[str, Checkpoint], where: str) -> None:
         for difference in _differences(checkpoints[first], checkpoints[name], first):
             problems.append(Problem(f"{where}: models.{name}", difference))
     ConfigError.raise_if_any(problems)
+
+
+def check_routable(checkpoints: Mapping[str, Checkpoint], donor: str, sources: Iterable[str], where: str) -> None:
+    """Refuse models whose layers cannot stand in one model, or in another order.
+
+    Args:
+        checkpoints: By the names of the recipe; they can be merged.
+        donor: Name of the model that gives the config.
+        sources: Names of the models that layers are taken from.
+        where: Name of the file, for messages.
+
+    Raises:
+        ConfigError: Naming every model that differs and how.
+    """
+    config = checkpoints[donor].config
+    if layers_of(checkpoints[donor]) is None:
+        what = f"layers of {config.get('model_type')} cannot be put in another order yet."
+        raise ConfigError.at(f"{where}: route", f"{what} Leave the route out, or use models of a family such as llama.")
+    if config.get("scale_attn_by_inverse_layer_idx"):
+        what = "attention of these models depends on the number of its layer, so that none can stand elsewhere."
+        raise ConfigError.at(f"{where}: route", f"{what} Leave the route out.")
+    problems = []
+    for name in dict.fromkeys(sources):
+        pairs = {key: (_said(checkpoints[name].config, key), _said(config, key)) for key in _SPELLINGS}
+        differing = {key: pair for key, pair in pairs.items() if None not in pair and pair[0] != pair[1]}
+        if differing:
+            stated = "; ".join(f"{key} is {its}, not {wanted}" for key, (its, wanted) in differing.items())
+            what = f"its layers compute otherwise than those of {donor}: {stated}. Take none of them into the route."
+            problems.append(Problem(f"{where}: models.{name}", what))
+    ConfigError.raise_if_any(problems)
+
+
+def _said(config: Mapping[str, Any], key: str) -> Any:
+    """What a config says of how layers compute, wherever it stands; None for nothing."""
+    for spelling in _SPELLINGS[key]:
+        outer, _, inner = spelling.partition(".")
+        value = config.get(outer)
+        value = value.get(inner) if inner and isinstance(value, Mapping) else None if inner else value
+        if value is not None:
+            return value
+    return None
 
 
 def _unfit(checkpoint: Checkpoint) -> Iterator[str]:

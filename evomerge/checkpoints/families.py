@@ -26,6 +26,10 @@ class Family:
         transposed: Matrices stored as (inputs, outputs).
         copies: Tensors that repeat another one, by their whole names; they are merged once, as that other one.
         ties: Whether the head is a copy where the config says nothing.
+        writes: Patterns of the tensors of one layer that scale all that it adds to the residual stream, as routes do:
+            its last projections or, where a norm follows those and would undo it, that norm. Absent: routes over
+            layers of this family are not known.
+        norm_offset: What a norm that writes adds to its weights before it multiplies by them.
     """
 
     model_types: tuple[str, ...]
@@ -38,15 +42,26 @@ class Family:
     transposed: str = "(?!)"
     copies: Mapping[str, str] = field(default_factory=dict)
     ties: bool = False
+    writes: str | None = None
+    norm_offset: float = 0.0
 
 
 _SELF_ATTENTION = r"self_attn\.([qkvo]|qkv)_proj"
 _GATED_MLP = r"mlp\.(gate|up|gate_up|down)_proj"
 _NORMS = r"(input|post_attention|pre_feedforward|post_feedforward)_layernorm|self_attn\.[qk]_norm"
+_LAST_PROJECTIONS = r"self_attn\.o_proj|mlp\.down_proj"
+_POST_NORMS = "(post_attention|post_feedforward)_layernorm"
 _TASK_HEADS = r"score|classifier|classifier\.(dense|out_proj)|qa_outputs"
 
 
-def _decoder(*model_types: str, layers: Mapping[Role, str], per_expert: str = "(?!)", ties: bool = False) -> Family:
+def _decoder(
+    *model_types: str,
+    layers: Mapping[Role, str],
+    per_expert: str = "(?!)",
+    ties: bool = False,
+    writes: str = _LAST_PROJECTIONS,
+    norm_offset: float = 0.0,
+) -> Family:
     """A decoder that names its parts as Llama does."""
     return Family(
         model_types=model_types,
@@ -58,6 +73,8 @@ def _decoder(*model_types: str, layers: Mapping[Role, str], per_expert: str = "(
         per_expert=per_expert,
         copies={"lm_head.weight": "embed_tokens.weight"},
         ties=ties,
+        writes=writes,
+        norm_offset=norm_offset,
     )
 
 
@@ -84,8 +101,10 @@ def _encoder(model_type: str, head: str, head_norm: str, rows: str, copies: Mapp
 
 
 _LISTED = (
-    _decoder(*("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2", "olmo3", "granite"), layers={"mlp": _GATED_MLP}),
-    _decoder("gemma", "gemma2", "gemma3_text", "smollm3", layers={"mlp": _GATED_MLP}, ties=True),
+    _decoder("llama", "mistral", "qwen2", "qwen3", "phi3", "granite", layers={"mlp": _GATED_MLP}),
+    _decoder("olmo2", "olmo3", layers={"mlp": _GATED_MLP}, writes=_POST_NORMS),
+    _decoder("gemma", "smollm3", layers={"mlp": _GATED_MLP}, ties=True),
+    _decoder(*("gemma2", "gemma3_text"), layers={"mlp": _GATED_MLP}, ties=True, writes=_POST_NORMS, norm_offset=1.0),
     _decoder(
         "mixtral",
         layers={
@@ -93,6 +112,7 @@ _LISTED = (
             "mlp": r"block_sparse_moe\.experts\.\d+\.w[123]|mlp\.experts\.(gate_up|down)_proj",
         },
         per_expert=r"mlp\.experts\.(gate_up|down)_proj",
+        writes=r"self_attn\.o_proj|block_sparse_moe\.experts\.\d+\.w2|mlp\.experts\.down_proj",
     ),
     _decoder(
         "qwen2_moe",
@@ -103,6 +123,7 @@ _LISTED = (
             r"|mlp\.experts\.(gate_up|down)_proj",
         },
         per_expert=r"mlp\.experts\.(gate_up|down)_proj",
+        writes=rf"{_LAST_PROJECTIONS}|mlp\.(shared_expert|experts(\.\d+)?)\.down_proj",
     ),
     Family(
         model_types=("gpt_neox",),
@@ -116,6 +137,7 @@ _LISTED = (
         ends={"embedding": "embed_in", "norm": "final_layer_norm", "head": f"embed_out|lm_head|{_TASK_HEADS}"},
         per_token="embed_in|embed_out|lm_head",
         copies={"embed_out.weight": "embed_in.weight", "lm_head.weight": "embed_in.weight"},
+        writes=r"attention\.dense|mlp\.dense_4h_to_h",
     ),
     Family(
         model_types=("gpt2",),
@@ -131,6 +153,7 @@ _LISTED = (
         transposed=r"(attn|crossattention)\.(c_attn|c_proj|q_attn)|mlp\.(c_fc|c_proj)",
         copies={"lm_head.weight": "wte.weight"},
         ties=True,
+        writes=r"(attn|crossattention)\.c_proj|mlp\.c_proj",
     ),
     _encoder(
         "bert",

@@ -15,6 +15,7 @@ from evomerge.errors import ConfigError, EvomergeError
 COMMANDS = {
     "zoo": "build the tiny zoo: small real models and tasks to try everything on",
     "search": "search for recipes (a Hydra app: `evomerge search --help` lists its options)",
+    "plan": "say what a search will cost and what it can tell apart, before it begins (options as `evomerge search`)",
     "resume": "go on with a run that was interrupted",
     "report": "show a run as tables and write its HTML page",
     "pick": "pick a finalist of a run by weights, by bounds, or at the knee of its front",
@@ -23,7 +24,7 @@ COMMANDS = {
     "convert": "translate between mergekit's files and ours",
     "export": "write a run's best recipe, or a recipe file, as a Hugging Face checkpoint",
     "align": "re-coordinate a model towards another before a merge, with its function unchanged",
-    "calibrate": "measure what calibrated merges need of models on named data, once for all recipes",
+    "calibrate": "measure once what need not be per candidate: statistics of models on data, item banks of tasks",
     "evaluate": "score a checkpoint or a recipe with a fitness",
     "inspect": "look at models before merging: norms, kinship, sign conflicts, foreign and re-gauged parts",
     "ls": "list spaces, fitnesses, optimisers, operators, experiments and runs",

@@ -20,13 +20,19 @@ from evomerge.recipe import Recipe
 from evomerge.recipe.calibration import STATISTICS, Calibration, StatisticKind
 from evomerge.recipe.measures import measured_models
 from evomerge.spaces import SpaceFile, measured_in, parse_space
+from evomerge.spaces.lineage import is_breed
 
 _Job = tuple[Path, Calibration, list[StatisticKind]]
 
 
 def run(argv: Sequence[str]) -> int:
-    """Measure statistics and keep them."""
+    """Measure statistics, or fit item banks, and keep them."""
     given = _arguments(argv)
+    status: int = given.action(given)
+    return status
+
+
+def _measure_statistics(given: argparse.Namespace) -> int:
     jobs = [job for model in given.models for job in _jobs(model, given)]
     torch.set_num_threads(given.threads)
     disable_progress_bar()  # of transformers
@@ -42,7 +48,13 @@ def run(argv: Sequence[str]) -> int:
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     arguments = argparse.ArgumentParser(prog="evomerge calibrate", description=COMMANDS["calibrate"])
-    commands = arguments.add_subparsers(required=True, metavar="statistics")
+    commands = arguments.add_subparsers(required=True, metavar="statistics|items")
+    _add_statistics(commands)
+    _add_items(commands)
+    return arguments.parse_args(argv)
+
+
+def _add_statistics(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "statistics",
         help="Gram matrices, activations and gradients of models",
@@ -61,7 +73,39 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     command.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in search spaces")
     command.add_argument("--device", default="cpu")
     command.add_argument("--threads", type=int, default=1)
-    return arguments.parse_args(argv)
+    command.set_defaults(action=_measure_statistics)
+
+
+def _add_items(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "items",
+        help="item banks, for estimators that tell a score from few answers",
+        description="One bank per task, of its search items: candidates are estimated on no others, and the test items "
+        "stay unseen.",
+    )
+    command.add_argument("fitness", help="a name in fitness/, or a file")
+    command.add_argument("--models", nargs="+", default=[], type=Path, help="to score now: checkpoints or recipes")
+    command.add_argument("--runs", nargs="+", default=[], type=Path, help="folders of runs, whose responses are taken")
+    command.add_argument("--banks", nargs="+", default=[], type=Path, help="earlier banks, whose responses are taken")
+    command.add_argument("--task", action="append", help="label; may be repeated (default: all that objectives name)")
+    command.add_argument(
+        "--kind", choices=("1pl", "2pl", "3pl", "mirt"), default="2pl", help="the response model (default: 2pl)"
+    )
+    command.add_argument("--dimensions", type=int, default=5, help="of the abilities of mirt (default: 5)")
+    command.add_argument("--seed", type=int, default=0, help="of the fit of mirt")
+    command.add_argument(
+        "--out", type=Path, help="folder (default: where the fitness document says, else banks/LABEL.safetensors)"
+    )
+    command.add_argument("--device", default="cpu")
+    command.add_argument("--threads", type=int, default=1)
+    command.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in the file")
+    command.set_defaults(action=_fit_banks)
+
+
+def _fit_banks(given: argparse.Namespace) -> int:
+    from evomerge.cli.banks import fit_banks  # lm-eval takes seconds to import
+
+    return fit_banks(given)
 
 
 def _jobs(model: Path, given: argparse.Namespace) -> Iterator[_Job]:
@@ -79,6 +123,10 @@ def _needs(file: Path, zoo: str) -> Iterator[_Job]:
     """All that a recipe or a search space reads."""
     tree = read_resolved(file, zoo)
     document: SpaceFile | Recipe
+    if is_breed(tree):
+        raise ConfigError.at(
+            str(file), "breeds models, which reads no statistics, so that there is nothing to measure."
+        )
     if tree.get("evomerge") == "space/1":
         document = parse_space(tree, str(file))
         pairs = measured_in(document, str(file))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from evomerge.finals import Entry
+from evomerge.fitness.constraints import feasible_first, total_violation
 from evomerge.fitness.items import SPLITS
 from evomerge.runs import Asked, Assessed, Event, Failed, Told
 from evomerge.runs.results import ranked
@@ -31,6 +32,7 @@ class Display:
         self._bar = bar
         self._task = bar.add_task("search", total=self._budget) if bar else None
         self._losses: dict[int, tuple[float, ...]] = {}
+        self._violations: dict[int, tuple[float, ...]] = {}
         self._failures = 0
         self._assessments = [0, 0]
         self._last_line_s = time.monotonic()
@@ -53,8 +55,8 @@ class Display:
     def watch(self, event: Event) -> None:
         """Take in one event."""
         match event:
-            case Told(number, losses):
-                self._losses[number] = losses
+            case Told(number=number):
+                self._losses[number], self._violations[number] = event.losses, event.violations
                 self._advance(f"{len(self._losses)}/{self._budget} candidates, {self._summary()}")
             case Failed(number, reason):
                 self._failures += 1
@@ -63,7 +65,7 @@ class Display:
                 if failure is not None:
                     self.say(f"{event.name} failed on the {event.split} split: {failure}")
                 self._assessments[0] += 1
-                self._advance("assessed {}/{}".format(*self._assessments))
+                self._advance(f"assessed {' of '.join(str(number) for number in self._assessments if number)}")
             case Asked():
                 pass
 
@@ -75,24 +77,27 @@ class Display:
             self.say(text)
 
     def _summary(self) -> str:
-        names, told = self._objectives.names, list(self._losses.values())
+        names, told, broken = self._objectives.names, list(self._losses.values()), list(self._violations.values())
         if not told:
             return ""
-        best = min(told, key=sum)
+        ordered = feasible_first(told, broken)
+        best = told[min(range(len(told)), key=lambda index: sum(ordered[index]))]
         shown = ", ".join(
             f"{name} {value:.3f}" for name, value in zip(names, self._objectives.from_losses(best), strict=True)
         )
-        front = f", front of {len(ranked(told)[0])}" if len(names) > 1 else ""
+        front = f", front of {len(ranked(ordered)[0])}" if len(names) > 1 else ""
+        held = sum(not total_violation(one) for one in broken)
+        holding = f", {held} of {len(told)} hold all constraints" if any(broken) else ""
         failed = f", {self._failures} failed" if self._failures else ""
-        return f"best {shown}{front}{failed}"
+        return f"best {shown}{front}{holding}{failed}"
 
 
 @contextmanager
 def open_display(study: Study, run_dir: Path) -> Iterator[Display]:
     """A display for one run."""
     console = Console()
-    genes, objectives = len(study.space.genes), ", ".join(study.fitness.objectives.names)
-    heading = f"{run_dir}: {study.settings.optimizer['name']} on {genes} genes, objectives: {objectives}"
+    objectives = ", ".join(study.fitness.objectives.names)
+    heading = f"{run_dir}: {study.settings.optimizer['name']} on {study.space.summary}, objectives: {objectives}"
     if not console.is_terminal:
         display = Display(study, console, None)
         display.say(heading)

@@ -9,26 +9,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from evomerge import shipped
 from evomerge.cli import parser
-from evomerge.config.files import read_resolved
-from evomerge.documents import parse
+from evomerge.cli.scoring import alone, read_fitness
 from evomerge.errors import EvomergeError
 from evomerge.execution import Job
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
-from evomerge.fitness import Fitness, FitnessSpec
+from evomerge.fitness import Fitness
 from evomerge.fitness.items import SPLITS
-from evomerge.recipe import Blend, ModelRef, Recipe, load_recipe
-from evomerge.recipe.stages import Linear
+from evomerge.recipe import load_recipe
 
 
 def run(argv: Sequence[str]) -> int:
     """Print the score of every task on one split."""
     given = _arguments(argv)
-    where, spec = _fitness(given.fitness, given.zoo)
+    where, spec = read_fitness(given.fitness, given.zoo)
     fitness = Fitness.open(spec, where)
-    recipe = load_recipe(given.model) if given.model.suffix in (".yaml", ".yml") else _alone(given.model)
+    recipe = load_recipe(given.model) if given.model.suffix in (".yaml", ".yml") else alone(given.model)
     executor = InlineExecutor(WorkerPlan(recipe, spec, where, given.device, given.threads))
     executor.submit(Job(0, recipe, fitness.items(given.split)))
     (outcome,) = executor.wait()
@@ -51,13 +48,3 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in the file")
     return arguments.parse_args(argv)
-
-
-def _fitness(name: str, zoo: str) -> tuple[str, FitnessSpec]:
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else shipped.find("fitness", name)
-    return str(path), parse(FitnessSpec, read_resolved(path, zoo), str(path))
-
-
-def _alone(folder: Path) -> Recipe:
-    blend = Blend(experts=("model",), pipe=(Linear(reduce="sum"),))
-    return Recipe(models={"model": ModelRef(path=str(folder))}, blends={"alone": blend})

@@ -65,7 +65,7 @@ def _score_lines(results: Results, chosen: Contender) -> tuple[ScoreLine, ...]:
     return tuple(
         ScoreLine(
             results.fitness.spec.tasks[label].task,
-            results.fitness.spec.tasks[label].metric,
+            results.fitness.spec.tasks[label].metric_name,
             e.value,
             e.stderr,
             e.num_items,

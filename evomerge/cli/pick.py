@@ -61,9 +61,8 @@ def _lines(found: Run, preference: Preference, picked: Pick) -> Iterator[str]:
     if picked.tied:
         names = listed([contender.name for contender in picked.tied])
         yield f"It ties with {names}; of these it has the best mean of the objectives, or was assessed first."
-    if preference.bounds:
-        bounds = " and ".join(map(str, preference.bounds))
-        yield f"It meets {bounds} with probability {picked.choices[0].meets:.2f}."
+    if required := _required(found.results, preference):
+        yield f"It has {required} with probability {picked.choices[0].meets:.2f}."
     errors = "errors of the selection scores allowed for"
     yield f"That it is the best in this sense has probability {picked.choices[0].share:.2f}, {errors}."
     yield f"Test items, which had no say: {_test_scores(found.results, picked.contender)}."
@@ -71,8 +70,8 @@ def _lines(found: Run, preference: Preference, picked: Pick) -> Iterator[str]:
 
 def _reason(results: Results, preference: Preference, picked: Pick) -> str:
     among = f"of {picked.num_eligible} finalists"
-    if preference.bounds:
-        among += f" with {' and '.join(map(str, preference.bounds))}"
+    if required := _required(results, preference):
+        among += f" with {required}"
     if preference.at_knee:
         return f"the knee of the front {among}"
     if preference.weights:
@@ -83,10 +82,15 @@ def _reason(results: Results, preference: Preference, picked: Pick) -> str:
     return f"the best mean of the objectives {among}"
 
 
+def _required(results: Results, preference: Preference) -> str:
+    """What was asked for, and the constraints of the run itself, in words."""
+    return " and ".join([*map(str, preference.bounds), *(one.text for one in results.fitness.spec.constraints)])
+
+
 def _test_scores(results: Results, contender: Contender) -> str:
     if not contender.complete("test"):
         return "not scored yet"
-    values = results.fitness.objectives.values(contender.estimates["test"])
+    values = results.values(contender, "test")
     parts = [f"{name} {shown(value)}" for name, value in values.items()]
     if len(values) > 1:
         yardstick = of_objectives(results.fitness)
@@ -101,7 +105,7 @@ def _table(results: Results, preference: Preference, picked: Pick) -> Table:
     for name in names:
         table.add_column(Text(name), justify="right")
     table.add_column("knee:\nscaled" if preference.at_knee else "loss", justify="right")
-    if preference.bounds:
+    if _required(results, preference):
         table.add_column("in bounds\nwith prob.", justify="right")
     table.add_column("best\nwith prob.", justify="right")
     for choice in picked.choices:
@@ -114,10 +118,10 @@ def _table(results: Results, preference: Preference, picked: Pick) -> Table:
 def _cells(results: Results, preference: Preference, choice: Choice, names: list[str]) -> Iterator[str | Text]:
     yield Text(choice.contender.name)
     scores: dict[str, Estimate] = dict(choice.contender.estimates["selection"])
-    scores |= results.fitness.objectives.values(scores)
+    scores |= results.values(choice.contender, "selection")
     for name in names:
         yield f"{scores[name].value:.3f} ±{scores[name].stderr:.3f}"
     yield f"{choice.key:.3f}" if choice.key < float("inf") else "–"
-    if preference.bounds:
+    if _required(results, preference):
         yield f"{choice.meets:.2f}"
     yield f"{choice.share:.2f}"

@@ -48,7 +48,7 @@ def _weights(results: Results, text: str, problems: list[Problem]) -> Iterator[t
 
 def _bounds(results: Results, option: str, text: str, problems: list[Problem], *, is_floor: bool) -> Iterator[Bound]:
     objectives = results.fitness.objectives
-    directions = {**objectives.tasks_up, **objectives.higher_is_better}
+    directions = {**objectives.directions, **objectives.higher_is_better}
     for name, value in _pairs(option, text, problems):
         if name not in directions:
             what = f'"{name}" is neither an objective nor a task. {suggestion(name, directions)}'
@@ -75,7 +75,7 @@ def _limit(results: Results, name: str, text: str) -> float | None:
         return None
     scores = contender.estimates["selection"]
     values = {label: score.value for label, score in scores.items()}
-    values |= {name: value.value for name, value in results.fitness.objectives.values(scores).items()}
+    values |= {name: value.value for name, value in results.values(contender, "selection").items()}
     return factor * values[name]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,14 +20,32 @@ from evomerge.settings import Settings
 from evomerge.shipped import shipped_root
 from evomerge.study import rooted
 
+Act: TypeAlias = Callable[[Settings, Path], int]
+"""What is done with the settings and the run's folder; the exit status."""
+
 
 def run(argv: Sequence[str]) -> int:
     """Compose the settings and search; with `-m`, once for every combination."""
     _check_folders(argv)
+    return compose(argv, "search", begin)
+
+
+def compose(argv: Sequence[str], command: str, act: Act) -> int:
+    """Compose the settings as `evomerge search` does, and do something with them.
+
+    Args:
+        argv: Overrides and options of Hydra's.
+        command: For messages.
+        act: What is done, once for every combination.
+    """
     register()
-    app = hydra.main(version_base="1.3", config_path=str(shipped_root() / "conf"), config_name="search")(_search)
+
+    def task(config: DictConfig) -> None:
+        _act(config, command, act)
+
+    app = hydra.main(version_base="1.3", config_path=str(shipped_root() / "conf"), config_name="search")(task)
     former = sys.argv
-    sys.argv = ["evomerge search", *argv, *(_examples(argv) if {"-h", "--help"} & {*argv} else ())]
+    sys.argv = [f"evomerge {command}", *argv, *(_examples(argv) if {"-h", "--help"} & {*argv} else ())]
     try:
         app()
     finally:
@@ -48,16 +67,16 @@ def _check_folders(argv: Sequence[str]) -> None:
         raise ConfigError.at("evomerge search: run_dir", f"{what} 'run_dir=runs/mine-${{optimizer.name}}-${{seed}}'.")
 
 
-def _search(config: DictConfig) -> None:
+def _act(config: DictConfig, command: str, act: Act) -> None:
     """One run. Hydra would print a traceback for an exception and goes on to the next run of a sweep for none."""
     try:
         settings, run_dir = _read(config)
-        status = begin(settings, run_dir)
+        status = act(settings, run_dir)
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except EvomergeError as error:
-        print(f"evomerge search: {error}", file=sys.stderr)
+        print(f"evomerge {command}: {error}", file=sys.stderr)
         sys.exit(1)
     if status:
         sys.exit(status)

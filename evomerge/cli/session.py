@@ -8,14 +8,13 @@ from pathlib import Path
 from evomerge.cli.display import Display, open_display
 from evomerge.errors import ConfigError
 from evomerge.execution import Executor
-from evomerge.finals import assess, entries, models_in
-from evomerge.fitness.examiner import Examiner
+from evomerge.finals import assess, entries, models_before
 from evomerge.report.html import write_report
 from evomerge.report.tables import finalists_table
 from evomerge.runs import Finished, RunLog, Started
 from evomerge.runs.environment import describe, save_environment
 from evomerge.runs.log import check_free, identity_of
-from evomerge.runs.results import Results, models_scored
+from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings, save_settings
 from evomerge.study import Study, assemble
@@ -78,10 +77,10 @@ def _search_and_assess(study: Study, log: RunLog, display: Display) -> None:
     executor: Executor = study.executor()
     try:
         optimizer = study.optimizer()
-        if study.fitness.needs_models:
+        if models := models_before(study.some_recipe, study.fitness):
             display.say("Scoring the models on the search items …")
-            assess(models_in(study.some_recipe), executor, study.fitness, log, display.watch, ("search",))
-        examiner = Examiner(study.fitness, study.settings.seed, models_scored(log))
+            assess(models, executor, study.fitness, log, display.watch, ("search",))
+        examiner = examiner_of(log, study.fitness, study.settings.seed)
         budget, largest = study.budget, study.settings.generation
         search = Search(study.space, optimizer, executor, examiner, log, budget, largest, display.watch)
         progress = search.run()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of
+from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
 from evomerge.checkpoints.layout import layout_of
-from evomerge.documents import parse, read_yaml, shown, tree_of
+from evomerge.documents import key, parse, read_yaml, shown, tree_of
 from evomerge.errors import ConfigError, Problem
 from evomerge.merging import Library
 from evomerge.recipe import Recipe
 from evomerge.recipe.mergekit import Layout, Locate, Reading, is_mergekit, read_mergekit
 from evomerge.recipe.recipe import PipeRule
+from evomerge.recipe.route import depth_faults
 
 
 def read_recipe(path: Path, locate: Locate, seed: int | None = None) -> Reading:
@@ -81,7 +82,17 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
         if model.digest not in (None, digests.get(name))
     )
     models = {name: model.model_copy(update={"digest": digests.get(name)}) for name, model in recipe.models.items()}
-    return recipe.model_copy(update={"models": models})
+    recipe = recipe.model_copy(update={"models": models})
+    return recipe if recipe.route is None else _with_depths(recipe, checkpoints, where)
+
+
+def _with_depths(recipe: Recipe, checkpoints: Mapping[str, Checkpoint], where: str) -> Recipe:
+    """A recipe with a route that its models' layers allow."""
+    check_routable(checkpoints, recipe.donor, map(recipe.donor_of, recipe.sources), where)
+    models = {n: model.model_copy(update={"layers": checkpoints[n].num_layers}) for n, model in recipe.models.items()}
+    recipe = recipe.model_copy(update={"models": models})
+    ConfigError.raise_if_any(Problem(f"{where}: {key(place)}", what) for place, what in depth_faults(recipe))
+    return recipe
 
 
 def idle_rules(recipe: Recipe, library: Library) -> Iterator[str]:
@@ -93,9 +104,13 @@ def idle_rules(recipe: Recipe, library: Library) -> Iterator[str]:
     """
     donor = library.open(recipe.models[recipe.donor], recipe.models)
     places = [(name, donor.position(name)) for name in donor.names]
+    num_entries = max((stretch.stop for stretch in stretches_of(donor)), default=0)
     for blend_name, blend in recipe.blends.items():
         for index, rule in enumerate(blend.rules):
             where = rule.where
-            if where is not None and not any(where.matches(name, at.layer, at.role) for name, at in places):
+            if where is None:
+                continue
+            is_beyond = where.span is not None and where.span[0] >= num_entries
+            if is_beyond or not any(where.matches(name, at.layer, at.role) for name, at in places):
                 spelt = shown(tree_of(where))
                 yield f"blends.{blend_name}.rules[{index}].where: {spelt} matches no tensor, so the rule does nothing."

@@ -16,6 +16,7 @@ from evomerge.recipe import Recipe
 from evomerge.recipe.mergekit import is_evolve, is_mergekit, read_mergekit
 from evomerge.spaces import parse_space
 from evomerge.spaces.evolve import convert_evolve
+from evomerge.spaces.lineage import is_breed, parse_breed
 
 
 def run(argv: Sequence[str]) -> int:
@@ -40,6 +41,8 @@ def run(argv: Sequence[str]) -> int:
 def _check(path: Path, zoo: str) -> str:
     tree = read_resolved(path, zoo)
     kind = tree.get("evomerge")
+    if kind == "space/1" and is_breed(tree):
+        return f"search space bred from {', '.join(parse_breed(tree, str(path)).breed.experts)}"
     if kind == "space/1":
         space = parse_space(tree, str(path))
         return f"search space over {', '.join(space.models)}"

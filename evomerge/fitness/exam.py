@@ -11,6 +11,7 @@ import numpy.typing as npt
 from evomerge.fitness.answers import Answers
 from evomerge.fitness.estimators import Estimate, Estimator, Scores
 from evomerge.fitness.estimators.base import mean_in_order
+from evomerge.fitness.measures import agreement
 from evomerge.fitness.selectors import Selector
 from evomerge.fitness.sheet import Sheet
 
@@ -35,12 +36,14 @@ class Subject:
         positions_N: Documents of its search split, ascending.
         is_lower_better: Whether a lower score is better; a selector and an estimator then see 1 - score.
         sampled: None where every item is asked.
+        rival_N: What a model answered to these documents, where a candidate's score is whether it answers the same.
     """
 
     label: str
     positions_N: npt.NDArray[np.int64]
     is_lower_better: bool
     sampled: Sampled | None
+    rival_N: Scores | None = None
 
     def next(self, sheet: Sheet, num_items: int) -> tuple[int, ...]:
         """Documents to ask next, ascending, so that so many will have been asked; none where they have been."""
@@ -79,6 +82,8 @@ class Subject:
         number = None if self.sampled is None else num_items
         items_I = np.searchsorted(self.positions_N, sheet.items.get(self.label, [])[:number])
         scores_I = np.array(sheet.scores.get(self.label, [])[:number], np.float64)
+        if self.rival_N is not None:
+            scores_I = agreement(scores_I.astype(np.float32), self.rival_N[items_I]).astype(np.float64)
         return Answers.none().also(items_I, 1 - scores_I if self._is_turned else scores_I)
 
 

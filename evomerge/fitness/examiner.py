@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,39 +12,72 @@ from evomerge import seeds
 from evomerge.errors import EvomergeError
 from evomerge.fitness.answers import Pool
 from evomerge.fitness.estimation import chosen_selector
-from evomerge.fitness.estimators import Scores
+from evomerge.fitness.estimators import Estimate
+from evomerge.fitness.estimators.base import mean_in_order
 from evomerge.fitness.estimators.configs import EstimatorConfig, MeanConfig, ParentConfig
 from evomerge.fitness.estimators.registry import ESTIMATORS, make_estimator
 from evomerge.fitness.exam import EVERYTHING, Exam, Sampled, Subject
-from evomerge.fitness.fitness import FEW, Fitness, Worth
+from evomerge.fitness.fitness import FEW, NO_RESPONSES, Fitness, Worth
+from evomerge.fitness.irt import Bank, recalibrate
+from evomerge.fitness.objectives import ModelEstimates
 from evomerge.fitness.racing import Halving, NoRacing, RacingValue
+from evomerge.fitness.rivals import Responses, answers_of_rival, known_rivals, scored_against
 from evomerge.fitness.selectors.configs import SelectorConfig
 from evomerge.fitness.selectors.registry import Draw, make_selector, needs
 from evomerge.fitness.sheet import Sheet
+from evomerge.fitness.spec import FitnessSpec
 
 DEFAULT_ITEMS = 40
 """Of each task, where the document names no estimator."""
 
 
+class History(Protocol):
+    """What was answered in a run so far."""
+
+    def sheets_before(self, generation: int) -> Mapping[int, Sheet]:
+        """Answers of the candidates of earlier generations, by number."""
+
+
+class _Nobody:
+    def sheets_before(self, generation: int) -> Mapping[int, Sheet]:
+        return {}
+
+
+NOBODY: History = _Nobody()
+
+
 class Examiner:
-    """Sets exams. The same seed, models and generation give the same exam.
+    """Sets exams. The same seed, models, generation and history give the same exam.
 
     Attributes:
         fitness: The run's.
         racing: How generations are raced.
         rungs: Items of each task that a candidate has been asked at the end of every rung.
+        rival_estimates: Scores on the search split of the models that candidates are compared with.
     """
 
-    def __init__(self, fitness: Fitness, seed: int, models: Mapping[str, Mapping[str, Scores]]) -> None:
+    def __init__(
+        self,
+        fitness: Fitness,
+        seed: int,
+        models: Mapping[str, Responses],
+        rivals: Mapping[str, Responses] = NO_RESPONSES,
+    ) -> None:
         """Learn what the models answered.
 
         Args:
             fitness: The run's.
             seed: The run's.
             models: By name and label, the scores of the models that candidates are made of, on every search item in
-                their order; empty where `fitness.needs_models` is false.
+                their order; empty where `fitness.needs_parents` is false.
+            rivals: The same of the models that the fitness compares candidates with.
+
+        Raises:
+            EvomergeError: If a model that candidates are compared with is not among the rivals.
         """
-        self.fitness, self._seed, self._models = fitness, seed, models
+        self.fitness, self._seed, self._rivals = fitness, seed, rivals
+        self._models = {name: scored_against(fitness.spec, scores, rivals) for name, scores in models.items()}
+        self.rival_estimates = _estimates(fitness.spec, rivals)
         self._exams: dict[int, Exam] = {}
         spec = fitness.spec
         is_sampled = any(self._is_sampled(label) for label in spec.searched)
@@ -52,15 +86,21 @@ class Examiner:
         self.rungs = self.racing.rungs(self._num_items) if is_sampled else (EVERYTHING,)
         self.is_sequential = is_sampled
 
-    def exam(self, generation: int) -> Exam:
-        """What the candidates of a generation are asked."""
+    def exam(self, generation: int, history: History = NOBODY) -> Exam:
+        """What the candidates of a generation are asked.
+
+        Args:
+            generation: Its number.
+            history: Of the run; read where the document wants banks recalibrated.
+        """
         if generation not in self._exams:
-            self._exams[generation] = Exam(tuple(self._subjects(generation)))
+            self._exams[generation] = Exam(tuple(self._subjects(generation, history)))
         return self._exams[generation]
 
-    def worth(self, sheet: Sheet, generation: int, num_items: int = EVERYTHING) -> Worth:
-        """What a candidate is worth, as its first so many answers tell it."""
-        return self.fitness.worth(self.exam(generation).estimates(sheet, num_items), self._models)
+    def worth(self, sheet: Sheet, generation: int, history: History = NOBODY, num_items: int = EVERYTHING) -> Worth:
+        """What a candidate of a generation is worth, as its first so many answers tell it."""
+        estimates = self.exam(generation, history).estimates(sheet, num_items)
+        return self.fitness.worth(estimates, self.rival_estimates)
 
     @property
     def _num_items(self) -> int:
@@ -75,23 +115,39 @@ class Examiner:
         scores = [responses[label] for responses in self._models.values() if label in responses]
         return num_items > FEW and bool(scores) and all(((s >= 0) & (s <= 1)).all() for s in scores)
 
-    def _subjects(self, generation: int) -> Iterator[Subject]:
+    def _subjects(self, generation: int, history: History) -> Iterator[Subject]:
         for label in self.fitness.spec.searched:
             positions_N = np.array(self.fitness.splits.search[label], np.int64)
-            is_lower_better = not self.fitness.is_higher_better(label)
-            sampled = self._sampled(label, generation, is_lower_better) if self._is_sampled(label) else None
-            yield Subject(label, positions_N, is_lower_better, sampled)
+            is_lower_better = not self.fitness.objectives.directions[label]
+            sampled = None
+            if self._is_sampled(label):
+                sampled = self._sampled(label, generation, is_lower_better, self._bank(label, generation, history))
+            rival_N = answers_of_rival(self.fitness.spec, label, self._rivals)
+            yield Subject(label, positions_N, is_lower_better, sampled, rival_N)
 
-    def _sampled(self, label: str, generation: int, is_lower_better: bool) -> Sampled:
+    def _sampled(self, label: str, generation: int, is_lower_better: bool, bank: Bank | None) -> Sampled:
         estimator: EstimatorConfig = self.fitness.spec.estimator or ParentConfig()
         selector = chosen_selector(estimator, self.fitness.spec.selector)
         pool = Pool(
             len(self.fitness.splits.search[label]),
-            self.fitness.banks.get(label),
+            bank,
             self._parents(label, estimator, selector, is_lower_better),
         )
         chosen = make_selector(selector, pool, min(self._num_items, pool.num_items), self._draw(label, generation))
         return Sampled(chosen, make_estimator(estimator, pool, chosen.design))
+
+    def _bank(self, label: str, generation: int, history: History) -> Bank | None:
+        """The task's bank, with what candidates of earlier generations answered where that is asked for."""
+        bank = self.fitness.banks.get(label)
+        if bank is None or not self.fitness.spec.recalibrate:
+            return bank
+        positions_N = np.array(self.fitness.splits.search[label])
+        rows = {}
+        for number, sheet in history.sheets_before(generation).items():
+            row_N = np.full(len(positions_N), np.nan)
+            row_N[np.searchsorted(positions_N, sheet.items.get(label, []))] = sheet.scores.get(label, [])
+            rows[f"candidate {number}"] = row_N
+        return recalibrate(bank, rows)
 
     def _draw(self, label: str, generation: int) -> Draw:
         """A generation may be asked a share of the items only, so that no item can be asked of all."""
@@ -119,3 +175,14 @@ class Examiner:
             return None
         parents_PN = np.array(rows, np.float64)
         return 1 - parents_PN if is_lower_better else parents_PN
+
+
+def _estimates(spec: FitnessSpec, rivals: Mapping[str, Responses]) -> ModelEstimates:
+    """Scores on the whole search split, which is why they have no error."""
+    return {
+        name: {
+            label: Estimate(mean_in_order(scores_N), 0.0, len(scores_N))
+            for label, scores_N in scored_against(spec, responses, rivals).items()
+        }
+        for name, responses in known_rivals(spec, rivals).items()
+    }

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Self
 
+from evomerge.fitness.banks import open_banks
+from evomerge.fitness.constraints import violations
 from evomerge.fitness.estimation import chosen_selector
-from evomerge.fitness.estimators import Estimate, Scores, subset_mean
+from evomerge.fitness.estimators import Estimate, subset_mean
 from evomerge.fitness.estimators.registry import ESTIMATORS
 from evomerge.fitness.irt import Bank
 from evomerge.fitness.items import SPLITS, ItemSplits, split_items
 from evomerge.fitness.loading import load_tasks
-from evomerge.fitness.objectives import Objectives
+from evomerge.fitness.objectives import ModelEstimates, Objectives
+from evomerge.fitness.rivals import Responses, scored_against
 from evomerge.fitness.selectors.registry import needs
 from evomerge.fitness.spec import FitnessSpec, SplitName
+
+NO_RESPONSES: Mapping[str, Responses] = MappingProxyType({})
 
 FEW = 100
 """A search split of so many items is asked whole unless the document names an estimator."""
@@ -56,14 +62,16 @@ class Fitness:
         """Load a document's tasks and divide their items.
 
         Raises:
-            ConfigError: With all problems of the tasks, their items and the objectives.
+            ConfigError: With all problems of the tasks, their items, their banks and the objectives.
         """
         tasks = load_tasks(spec, where)
         documents = {label: task.documents for label, task in tasks.items()}
         fingerprints = {label: task.fingerprint for label, task in tasks.items()}
         splits = split_items(documents, fingerprints, spec.splits, spec.items, where)
         directions = {label: task.higher_is_better for label, task in tasks.items()}
-        return cls(spec, splits, Objectives.of(spec, directions, where))
+        versions = {label: str(task.task.VERSION) for label, task in tasks.items()}
+        banks = open_banks(spec, splits, where, versions)
+        return cls(spec, splits, Objectives.of(spec, directions, where), banks)
 
     @property
     def num_objectives(self) -> int:
@@ -77,7 +85,7 @@ class Fitness:
 
     @property
     def search_items(self) -> dict[str, tuple[int, ...]]:
-        """What candidates are asked: the search split of the tasks that objectives name."""
+        """What candidates are asked: the search split of the tasks that objectives and constraints name."""
         return {label: self.splits.search[label] for label in self.spec.searched}
 
     def item_rows(self) -> Iterator[tuple[str, int, str, str]]:
@@ -87,28 +95,34 @@ class Fitness:
                 for position in positions:
                     yield label, position, split, self.splits.digests[label][position]
 
-    def estimates(self, responses: Mapping[str, Scores]) -> dict[str, Estimate]:
-        """Each task's score from the responses, by label."""
-        return {label: subset_mean(scores_I) for label, scores_I in responses.items()}
+    def estimates(self, responses: Responses, models: Mapping[str, Responses] = NO_RESPONSES) -> dict[str, Estimate]:
+        """Each task's score from the responses, by label.
 
-    def worth(self, estimates: Mapping[str, Estimate], models: Mapping[str, Mapping[str, Scores]]) -> Worth:
+        Args:
+            responses: By label.
+            models: Those of the models that answers are compared with, to the same items.
+        """
+        scores = scored_against(self.spec, responses, models)
+        return {label: subset_mean(scores_I) for label, scores_I in scores.items()}
+
+    def worth(self, estimates: Mapping[str, Estimate], models: ModelEstimates) -> Worth:
         """What an optimiser is told of a candidate with these task scores.
 
         Args:
             estimates: By label.
-            models: Scores of the models on every search item, by name and label.
+            models: Those of the models that it is compared with, on the same items.
         """
-        return Worth(self.objectives.losses(estimates), self.objectives.errors(estimates))
+        return Worth(
+            self.objectives.losses(estimates, models),
+            self.objectives.errors(estimates, models),
+            violations(self.spec.constraints, self.objectives, estimates, models),
+        )
 
     @property
-    def needs_models(self) -> bool:
-        """Whether the models must be scored on the search items before the first candidate."""
+    def needs_parents(self) -> bool:
+        """Whether estimates rest on what the models that candidates are made of answer on the search items."""
         estimator = self.spec.estimator
         if estimator is None:
             return any(len(self.splits.search[label]) > FEW for label in self.spec.searched)
         selector = chosen_selector(estimator, self.spec.selector)
         return "parents" in ESTIMATORS[estimator.name].needs or needs(selector) == "parents"
-
-    def is_higher_better(self, label: str) -> bool:
-        """The direction of a task."""
-        return self.objectives.tasks_up[label]

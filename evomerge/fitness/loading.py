@@ -23,8 +23,10 @@ from lm_eval.tasks import TaskManager
 from evomerge.documents import suggestion
 from evomerge.errors import ConfigError, Problem
 from evomerge.fitness.isolation import isolated
+from evomerge.fitness.measures import MEASURES, BaseMeasure
+from evomerge.fitness.replies import reply
 from evomerge.fitness.spec import FitnessSpec, TaskEntry
-from evomerge.fitness.tasks import Answer, ScoredTask, fingerprint, measure, remember_texts
+from evomerge.fitness.tasks import Answer, ScoredTask, fingerprint, metrics, remember_texts, take_in
 from evomerge.fitness.trust import code_in
 
 _BROKEN = (
@@ -162,6 +164,10 @@ def _problems(task: Task, entry: TaskEntry, spec: FitnessSpec, where: str) -> It
     elif entry.num_fewshot and pool is not None and len(pool) <= entry.num_fewshot:
         what = f"{entry.task} has {len(pool)} documents to take examples from. Ask for fewer than that."
         yield Problem(f"{where}.num_fewshot", what)
+    if isinstance(entry.metric, BaseMeasure) and task.OUTPUT_TYPE not in entry.metric.output_types:
+        kinds = " or ".join(entry.metric.output_types)
+        what = f"{entry.metric.name} is measured on tasks of {kinds}, and {entry.task} is one of {task.OUTPUT_TYPE}."
+        yield Problem(f"{where}.metric", f"{what} Choose another task or measure.")
     filters = [ensemble.name for ensemble in task._filters]
     if entry.filter is None and len(filters) > 1:
         yield Problem(where, f"{entry.task} has several filters. Choose one by `filter`: {', '.join(filters)}.")
@@ -193,25 +199,29 @@ def _checked(task: Task, label: str, documents: list[dict[str, Any]], spec: Fitn
         fingerprint=fingerprint(task, entry.metric, chosen, spec),
     )
     ((_, requests),) = scored.requests([0], chat_template=None)
-    (measured,) = measure(task, chosen, [requests], [_MADE_UP[request.request_type] for request in requests])
+    take_in(task, chosen, [requests], [_MADE_UP[request.request_type] for request in requests])
+    if not isinstance(entry.metric, str):
+        entry.metric.of(reply(task, chosen, requests, where))
+        return scored
+    measured = metrics(task, chosen, requests)
     per_item = [
         name for name, value in measured.items() if _is_number(value) and _aggregation(task, name) in (mean, perplexity)
     ]
     if entry.metric not in per_item:
-        raise ConfigError.at(f"{where}.metric", _metric_advice(entry, list(measured), per_item))
+        raise ConfigError.at(f"{where}.metric", _metric_advice(entry.task, entry.metric, list(measured), per_item))
     if _aggregation(task, entry.metric) is perplexity:
         return dataclasses.replace(scored, sign=-1, higher_is_better=False)
     return dataclasses.replace(scored, higher_is_better=bool(task.higher_is_better().get(entry.metric, True)))
 
 
-def _metric_advice(entry: TaskEntry, measured: list[str], per_item: list[str]) -> str:
-    if entry.metric in measured:
-        what = f"lm-eval does not average {entry.metric} over items, so no item has a score of its own."
-        return f"{what} Metrics of {entry.task} that do: {', '.join(per_item) or 'none; choose another task'}."
-    advice = (
-        suggestion(entry.metric, per_item) if per_item else "It has none with a score per item; choose another task."
-    )
-    return f'"{entry.metric}" is not a metric of {entry.task}. {advice}'
+def _metric_advice(task: str, metric: str, measured: list[str], per_item: list[str]) -> str:
+    if metric in measured:
+        what = f"lm-eval does not average {metric} over items, so no item has a score of its own."
+        return f"{what} Metrics of {task} that do: {', '.join(per_item) or 'none; choose another task'}."
+    if metric in MEASURES:
+        return f"{task} has no metric of that name. For evomerge's measure write {{name: {metric}}}."
+    advice = suggestion(metric, per_item) if per_item else "It has none with a score per item; choose another task."
+    return f'"{metric}" is not a metric of {task}. {advice}'
 
 
 def _aggregation(task: Task, metric: str) -> Callable[..., Any]:

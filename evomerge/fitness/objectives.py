@@ -1,14 +1,25 @@
-"""Objectives: means of tasks, as people read them and as optimisers do."""
+"""Objectives: what is optimised, as people read it and as optimisers do."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
 
-from evomerge.errors import ConfigError, Problem
+from evomerge.errors import ConfigError, EvomergeError, Problem
 from evomerge.fitness.estimators import Estimate
+from evomerge.fitness.goals import Forgetting, Mean
 from evomerge.fitness.spec import FitnessSpec
+
+Estimates: TypeAlias = Mapping[str, Estimate]
+"""Task scores by label."""
+
+ModelEstimates: TypeAlias = Mapping[str, Estimates]
+"""Task scores of the models that candidates are compared with, by the model's name, on the candidate's items."""
+
+NO_MODELS: ModelEstimates = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,71 +27,141 @@ class Objectives:
     """What is optimised.
 
     Attributes:
-        members: Labels of each objective's tasks, by the objective's name, in the order of the document.
-        higher_is_better: The direction of each objective.
-        tasks_up: Whether higher is better, by label of every task, also of those that no objective names.
+        parts: What each objective is made of, by its name, in the order of the document.
+        directions: Whether higher is better, by label, of every task.
     """
 
-    members: Mapping[str, tuple[str, ...]]
-    higher_is_better: Mapping[str, bool]
-    tasks_up: Mapping[str, bool]
+    parts: Mapping[str, Mean | Forgetting]
+    directions: Mapping[str, bool]
 
     @classmethod
-    def of(cls, spec: FitnessSpec, higher_is_better: Mapping[str, bool], where: str) -> Objectives:
+    def of(cls, spec: FitnessSpec, directions: Mapping[str, bool], where: str) -> Objectives:
         """The objectives of a fitness document.
 
         Args:
             spec: The document.
-            higher_is_better: The direction of each task's metric, by label.
+            directions: Whether higher is better for each task's metric, by label.
             where: The document's name, for messages.
 
         Raises:
             ConfigError: If an objective mixes metrics to maximise with metrics to minimise.
         """
-        problems = []
-        for name, labels in spec.objectives.items():
-            if len({higher_is_better[label] for label in labels}) > 1:
-                lower = ", ".join(label for label in labels if not higher_is_better[label])
-                what = (
-                    f"lower is better for {lower}, higher for the others; their mean says nothing. Make two objectives."
-                )
-                problems.append(Problem(f"{where}: objectives.{name}", what))
-        ConfigError.raise_if_any(problems)
-        directions = {name: higher_is_better[labels[0]] for name, labels in spec.objectives.items()}
-        return cls(dict(spec.objectives), directions, {label: higher_is_better[label] for label in spec.tasks})
+        ConfigError.raise_if_any(_mixed(spec, directions, where))
+        return cls(dict(spec.objectives), dict(directions))
 
     @property
     def names(self) -> tuple[str, ...]:
         """In the order of the document, which is that of the losses."""
-        return tuple(self.members)
+        return tuple(self.parts)
 
-    def values(self, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
-        """Each objective's value: the mean over its tasks, every task counting alike.
+    @property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """Labels of each objective's tasks."""
+        return {name: part.tasks for name, part in self.parts.items()}
 
-        Tasks are taken to err independently: the standard error is √(Σ stderr²) / number of tasks.
+    @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """By objective and label, how much a task's score moves the objective at most."""
+        return {name: dict(zip(part.tasks, _shares(_weights(part)), strict=True)) for name, part in self.parts.items()}
+
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """The direction of each objective."""
+        return {
+            name: self.directions[part.tasks[0]] and not isinstance(part, Forgetting)
+            for name, part in self.parts.items()
+        }
+
+    def values(self, estimates: Estimates, models: ModelEstimates = NO_MODELS) -> dict[str, Estimate]:
+        """Each objective's value with its standard error; tasks are taken to err independently.
 
         Args:
             estimates: By label; more labels than the objectives name do no harm.
+            models: Of the models that objectives compare with.
+
+        Raises:
+            EvomergeError: If an objective compares with a model that is not among them.
         """
-        return {name: _mean([estimates[label] for label in labels]) for name, labels in self.members.items()}
+        return {name: self._value(part, estimates, models) for name, part in self.parts.items()}
 
-    def losses(self, estimates: Mapping[str, Estimate]) -> tuple[float, ...]:
-        """What an optimiser minimises: 1 - value, or the value itself where lower is better."""
-        values = self.values(estimates)
-        return tuple(1 - values[name].value if up else values[name].value for name, up in self.higher_is_better.items())
+    def losses(self, estimates: Estimates, models: ModelEstimates = NO_MODELS) -> tuple[float, ...]:
+        """What an optimiser minimises: 1 - value, or the value itself where lower is better. Finite."""
+        values = [value.value for value in self.values(estimates, models).values()]
+        return self.from_losses(values)  # its own inverse
 
-    def errors(self, estimates: Mapping[str, Estimate]) -> tuple[float, ...]:
-        """Standard error of each loss."""
-        return tuple(value.stderr for value in self.values(estimates).values())
+    def errors(self, estimates: Estimates, models: ModelEstimates = NO_MODELS) -> tuple[float, ...]:
+        """The standard error of each loss, which is that of the objective's value."""
+        return tuple(value.stderr for value in self.values(estimates, models).values())
 
     def from_losses(self, losses: Sequence[float]) -> tuple[float, ...]:
         """The objectives' values that `losses` stands for, as people read them."""
         directions = self.higher_is_better.values()
         return tuple(1 - loss if up else loss for loss, up in zip(losses, directions, strict=True))
 
+    def _value(self, part: Mean | Forgetting, estimates: Estimates, models: ModelEstimates) -> Estimate:
+        if isinstance(part, Mean):
+            return _mean([estimates[label] for label in part.tasks], _weights(part))
+        before = estimates_of(models, part.of)
+        lost = [_lost(before[label], estimates[label], self.directions[label]) for label in part.tasks]
+        return _mean(lost, _weights(part))
 
-def _mean(estimates: list[Estimate]) -> Estimate:
-    number = len(estimates)
-    value = math.fsum(estimate.value for estimate in estimates) / number
-    stderr = math.sqrt(math.fsum(estimate.stderr**2 for estimate in estimates)) / number
+
+def estimates_of(models: ModelEstimates, name: str) -> Estimates:
+    """A model's own estimates.
+
+    Raises:
+        EvomergeError: If they are not known.
+    """
+    if name not in models:
+        raise EvomergeError(f"A candidate is compared with {name}, whose own scores are not known here.")
+    return models[name]
+
+
+def _mean(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """Σ w·value / Σ w, and √(Σ w²·stderr²) / Σ w."""
+    shares = _shares(weights)
+    value = math.fsum(share * estimate.value for share, estimate in zip(shares, estimates, strict=True))
+    stderr = math.hypot(*(share * estimate.stderr for share, estimate in zip(shares, estimates, strict=True)))
     return Estimate(value, stderr, sum(estimate.num_items for estimate in estimates))
+
+
+def _weights(part: Mean | Forgetting) -> Sequence[float]:
+    return (part.weights if isinstance(part, Mean) else None) or (1.0,) * len(part.tasks)
+
+
+def _shares(weights: Sequence[float]) -> list[float]:
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
+
+
+def _lost(before: Estimate, after: Estimate, higher_is_better: bool) -> Estimate:
+    """max(0, loss), with the standard deviation that it has if the loss errs normally.
+
+    Far from 0 that is what the delta method gives: the standard error of the loss where something was lost, 0 where
+    nothing was. Near 0, where the delta method would jump between the two, it is in between. The errors of the two
+    scores are taken to be independent; on the same items they mostly agree, so that the true error is smaller.
+    """
+    loss = before.value - after.value if higher_is_better else after.value - before.value
+    stderr = math.hypot(before.stderr, after.stderr)
+    return Estimate(max(0.0, loss), _rectified_sd(loss, stderr), after.num_items)
+
+
+def _rectified_sd(mean: float, sd: float) -> float:
+    """Standard deviation of max(0, X), X normal."""
+    if sd == 0:
+        return 0.0
+    z = mean / sd
+    above, density = math.erfc(-z / math.sqrt(2)) / 2, math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    first, second = z * above + density, (z * z + 1) * above + z * density
+    return sd * math.sqrt(max(0.0, second - first * first))
+
+
+def _mixed(spec: FitnessSpec, directions: Mapping[str, bool], where: str) -> Iterator[Problem]:
+    for name, part in spec.objectives.items():
+        lower = [label for label in part.tasks if not directions[label]]
+        if 0 < len(lower) < len(part.tasks):
+            what = (
+                f"lower is better for {', '.join(lower)}, higher for the others; their mean says nothing. "
+                "Make two objectives."
+            )
+            yield Problem(f"{where}: objectives.{name}", what)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import pydantic
-from pydantic_core import InitErrorDetails
 
-from evomerge.documents import Value, fault, suggestion
+from evomerge.documents import Value, fault
 from evomerge.fitness.estimation import NamedEstimator, NamedSelector, chosen_selector, unsuited, without_bank
 from evomerge.fitness.estimators.configs import EstimatorConfig
+from evomerge.fitness.goals import Constraint, Name, Objective, faults_of_constraints, faults_of_objectives
+from evomerge.fitness.measures import Agreement, Metric
 from evomerge.fitness.racing import Racing
 from evomerge.fitness.selectors.configs import SelectorConfig
 
-Name: TypeAlias = Annotated[str, pydantic.StringConstraints(pattern=r"^\w[\w.+-]*$")]
 SplitName: TypeAlias = Literal["search", "selection", "test"]
 
 
@@ -24,17 +24,34 @@ class TaskEntry(Value):
 
     Attributes:
         task: Name of an lm-eval task.
-        metric: The metric of the task that is taken, one number per item.
+        metric: What is taken from it, one number per item: a metric of lm-eval's by its plain name (`acc`), or a
+            measure of evomerge's as a mapping (`{name: margin}`, see `evomerge.fitness.measures`). A task's own metric
+            that is called margin too is the plain name.
         filter: The task's answer filter; absent: the only one it has.
         num_fewshot: Examples in the prompt; absent: what the task says, else none.
         bank: The task's item bank, relative to the working directory; for estimators and selectors that need one.
     """
 
     task: str = pydantic.Field(min_length=1)
-    metric: str = pydantic.Field(min_length=1)
+    metric: Metric
     filter: str | None = None
     num_fewshot: int | None = pydantic.Field(default=None, ge=0)
     bank: str | None = pydantic.Field(default=None, min_length=1)
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's or the measure's name."""
+        return self.metric if isinstance(self.metric, str) else self.metric.name
+
+    @property
+    def metric_words(self) -> str:
+        """The metric's name, or what the measure's scores are in plain words."""
+        return self.metric if isinstance(self.metric, str) else self.metric.words
+
+    @property
+    def agrees_with(self) -> str | None:
+        """The model that answers are compared with, if the metric is agreement."""
+        return self.metric.model if isinstance(self.metric, Agreement) else None
 
 
 class Shares(Value):
@@ -75,8 +92,9 @@ class FitnessSpec(Value):
     Attributes:
         include: Folders of lm-eval task files, relative to the working directory. Absent: the harness's own tasks only.
         tasks: What is scored, by label.
-        objectives: Tasks whose mean is optimised, by the objective's name. A task that no objective names is scored for
-            finalists only.
+        objectives: What is optimised, by the objective's name: a mean of tasks, weighted if need be, or what was
+            forgotten. A task that neither an objective nor a constraint names is scored for finalists only.
+        constraints: What every merge must hold.
         splits: How the items are divided.
         items: How many of them are used.
         estimator: How a candidate's score on the search split is told from the items that it was asked. Absent: from
@@ -87,6 +105,7 @@ class FitnessSpec(Value):
             estimator is absent too, else none.
         rotation: Share of a task's search items that one generation may be asked, drawn anew for the next, so that a
             search cannot learn a few items by heart; 1 asks all generations alike.
+        recalibrate: Whether item banks go on learning from the run's own candidates, generation by generation.
         promotion: Items of each task that the best are asked beyond the estimator's: those that no candidate so far
             dominates; absent: none.
         batch_size: Requests per forward pass.
@@ -98,27 +117,43 @@ class FitnessSpec(Value):
     evomerge: Literal["fitness/1"]
     include: tuple[str, ...] = ()
     tasks: dict[Name, TaskEntry] = pydantic.Field(min_length=1)
-    objectives: dict[Name, tuple[str, ...]] = pydantic.Field(min_length=1)
+    objectives: dict[Name, Objective] = pydantic.Field(min_length=1)
+    constraints: tuple[Constraint, ...] = ()
     splits: Shares = Shares()
     items: Caps = Caps()
     estimator: NamedEstimator | None = None
     selector: NamedSelector | None = pydantic.Field(default=None, validate_default=True)
     racing: Racing | None = None
     rotation: float = pydantic.Field(default=0.5, gt=0, le=1)
+    recalibrate: bool = False
     promotion: int | None = pydantic.Field(default=None, ge=1)
     batch_size: int = pydantic.Field(default=64, ge=1)
     max_length: int | None = pydantic.Field(default=None, ge=1)
     apply_chat_template: bool = False
     allow_code: bool = False
 
-    @pydantic.field_validator("objectives")
+    @pydantic.field_validator("objectives", mode="wrap")
     @classmethod
     def _of_known_tasks(
-        cls, objectives: dict[str, tuple[str, ...]], info: pydantic.ValidationInfo
-    ) -> dict[str, tuple[str, ...]]:
-        if faults := list(_faults(objectives, info.data.get("tasks"))):
+        cls,
+        given: Any,
+        handler: pydantic.ValidatorFunctionWrapHandler,
+        info: pydantic.ValidationInfo,
+    ) -> dict[str, Objective]:
+        objectives: dict[str, Objective] = handler(given)
+        if faults := list(faults_of_objectives(objectives, given, info.data.get("tasks"))):
             raise pydantic.ValidationError.from_exception_data("objectives", faults)
         return objectives
+
+    @pydantic.field_validator("constraints")
+    @classmethod
+    def _on_what_is_known(
+        cls, constraints: tuple[Constraint, ...], info: pydantic.ValidationInfo
+    ) -> tuple[Constraint, ...]:
+        known = info.data.get("tasks"), info.data.get("objectives")
+        if faults := list(faults_of_constraints(constraints, *known)):
+            raise pydantic.ValidationError.from_exception_data("constraints", faults)
+        return constraints
 
     @pydantic.field_validator("selector")
     @classmethod
@@ -131,8 +166,8 @@ class FitnessSpec(Value):
         chosen = chosen_selector(estimator, selector)
         if reason := unsuited(estimator, chosen):
             raise fault(reason)
-        if {"tasks", "objectives"} <= set(info.data):
-            labels = _searched(info.data["tasks"], info.data["objectives"])
+        if {"tasks", "objectives", "constraints"} <= set(info.data):
+            labels = _searched(info.data["tasks"], info.data["objectives"], info.data["constraints"])
             banks = {label: info.data["tasks"][label].bank for label in labels}
             if reason := without_bank(estimator, chosen, banks):
                 raise fault(reason)
@@ -140,26 +175,13 @@ class FitnessSpec(Value):
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """Labels that an objective names, in the order of `tasks`: what every candidate is scored on."""
-        return _searched(self.tasks, self.objectives)
+        """Labels that an objective or a constraint names, in the order of `tasks`: what candidates are scored on."""
+        return _searched(self.tasks, self.objectives, self.constraints)
 
 
-def _searched(tasks: Iterable[str], objectives: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    named = {label for members in objectives.values() for label in members}
+def _searched(
+    tasks: Iterable[str], objectives: Mapping[str, Objective], constraints: Sequence[Constraint]
+) -> tuple[str, ...]:
+    named = {label for objective in objectives.values() for label in objective.tasks}
+    named |= {constraint.task for constraint in constraints if constraint.task}
     return tuple(label for label in tasks if label in named)
-
-
-def _faults(objectives: dict[str, tuple[str, ...]], tasks: dict[str, TaskEntry] | None) -> Iterator[InitErrorDetails]:
-    """What is wrong with objectives; `tasks` is None where they are wrong themselves."""
-    for name, members in objectives.items():
-        if not members:
-            message = "an objective is the mean of at least one task. Name the labels of its tasks, or remove it."
-            yield InitErrorDetails(type=fault(message), loc=(name,), input=members)
-        for index, label in enumerate(members):
-            if tasks is not None and label not in tasks:
-                message = f'"{label}" is not one of the tasks. {suggestion(label, tasks)}'
-            elif label in members[:index]:
-                message = f'"{label}" is named twice. Name each task once.'
-            else:
-                continue
-            yield InitErrorDetails(type=fault(message), loc=(name, index), input=label)

@@ -13,9 +13,12 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.task import Task
 from lm_eval.defaults import DEFAULT_OTHER_SEED
 
+from evomerge.documents import tree_of
 from evomerge.errors import CandidateFailed, EvomergeError
 from evomerge.fitness.estimators import Scores
 from evomerge.fitness.items import Doc
+from evomerge.fitness.measures import Measure
+from evomerge.fitness.replies import reply
 from evomerge.fitness.spec import FitnessSpec
 
 Answer: TypeAlias = tuple[float, bool] | str
@@ -35,7 +38,7 @@ class ScoredTask:
         label: Its name in the fitness document.
         task: lm-eval's object; ours alone, prepared with examples and seed.
         documents: All its documents, in lm-eval's order; an item is a position in it.
-        metric: The metric.
+        metric: The metric of lm-eval's, or the measure that reads the answers in its place.
         filter: The answer filter.
         higher_is_better: The direction of a score.
         sign: -1 for the metric `perplexity`, whose items are log-likelihoods: a score is then their negative, in nats,
@@ -46,7 +49,7 @@ class ScoredTask:
     label: str
     task: Task
     documents: Sequence[Doc]
-    metric: str
+    metric: str | Measure
     filter: str
     higher_is_better: bool
     sign: int
@@ -105,33 +108,48 @@ class ScoredTask:
         Raises:
             CandidateFailed: If a score is not finite.
         """
-        values = [_number(measured, self) for measured in measure(self.task, self.filter, requests_I, answers)]
-        scores_I = self.sign * np.array(values, np.float32)
+        take_in(self.task, self.filter, requests_I, answers)
+        scores_I = self.sign * np.array([self._score(requests) for requests in requests_I], np.float32)
         if not np.isfinite(scores_I).all():
-            raise CandidateFailed(f"task {self.label}: the scores ({self.metric}) are not finite.")
+            name = self.metric if isinstance(self.metric, str) else self.metric.name
+            raise CandidateFailed(f"task {self.label}: the scores ({name}) are not finite.")
         return scores_I
 
+    def _score(self, requests: Sequence[Instance]) -> float:
+        if not isinstance(self.metric, str):
+            return self.metric.of(reply(self.task, self.filter, requests, f"tasks.{self.label}"))
+        measured = metrics(self.task, self.filter, requests)
+        if self.metric not in measured:
+            what = f"lm-eval gave a document no value of {self.metric}. Choose another metric."
+            raise EvomergeError(f"Task {self.label}: {what}")
+        return float(measured[self.metric])
 
-def measure(
-    task: Task, filter_name: str, requests_I: Sequence[Sequence[Instance]], answers: Sequence[Answer]
-) -> list[dict[str, Any]]:
-    """What lm-eval makes of answers: every metric of every item, as it would log them."""
+
+def take_in(task: Task, filter_name: str, requests_I: Sequence[Sequence[Instance]], answers: Sequence[Answer]) -> None:
+    """Give the requests of all items their answers, and let the task's filter take what counts from them."""
     instances = [instance for requests in requests_I for instance in requests]
     for instance, answer in zip(instances, answers, strict=True):
         instance.resps, instance.filtered_resps = [answer] * instance.repeats, {}
     if instances:
         next(ensemble for ensemble in task._filters if ensemble.name == filter_name).apply(instances)
-    filtered_I = [[instance.filtered_resps[filter_name] for instance in requests] for requests in requests_I]
-    return [
-        task.process_results(requests[0].doc, filtered)
-        for requests, filtered in zip(requests_I, filtered_I, strict=True)
-    ]
 
 
-def fingerprint(task: Task, metric: str, filter_name: str, spec: FitnessSpec) -> str:
-    """Digest of all but the document that a response depends on: templates, examples, decoding, metric, filter."""
+def metrics(task: Task, filter_name: str, requests: Sequence[Instance]) -> dict[str, Any]:
+    """What lm-eval makes of the answers to one item: every metric, as it would log it."""
+    measured: dict[str, Any] = task.process_results(
+        requests[0].doc, [request.filtered_resps[filter_name] for request in requests]
+    )
+    return measured
+
+
+def fingerprint(task: Task, metric: str | Measure, filter_name: str, spec: FitnessSpec) -> str:
+    """Digest of all but the document that a response depends on: templates, examples, decoding, metric, filter.
+
+    A measure counts with its settings.
+    """
     config = {name: value for name, value in task.dump_config().items() if name not in _ELSEWHERE}
-    parts = (config, str(task.VERSION), metric, filter_name, spec.max_length, spec.apply_chat_template)
+    measured = metric if isinstance(metric, str) else tree_of(metric)
+    parts = (config, str(task.VERSION), measured, filter_name, spec.max_length, spec.apply_chat_template)
     text = json.dumps(parts, sort_keys=True, default=lambda value: getattr(value, "__qualname__", type(value).__name__))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -153,11 +171,3 @@ def _remembered(render: Callable[..., Any]) -> Callable[..., Any]:
         return known[key][1]
 
     return remembered
-
-
-def _number(measured: dict[str, Any], task: ScoredTask) -> float:
-    if task.metric not in measured:
-        raise EvomergeError(
-            f"Task {task.label}: lm-eval gave a document no value of {task.metric}. Choose another metric."
-        )
-    return float(measured[task.metric])

@@ -8,11 +8,22 @@ from evomerge.merging.adapters.export import export_adapter
 from evomerge.merging.export import Provenance, ScoreLine, export_model
 from evomerge.merging.library import Library
 from evomerge.merging.merge import Merge
+from evomerge.merging.size import Size, size_of
 
 if TYPE_CHECKING:
     from evomerge.merging.resident import ResidentModel
 
-__all__ = ["Library", "Merge", "Provenance", "ResidentModel", "ScoreLine", "export_adapter", "export_model"]
+__all__ = [
+    "Library",
+    "Merge",
+    "Provenance",
+    "ResidentModel",
+    "ScoreLine",
+    "Size",
+    "export_adapter",
+    "export_model",
+    "size_of",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 
-from evomerge.checkpoints import Adapted, Checkpoint, shared_rows
+from evomerge.checkpoints import Adapted, Checkpoint, shared_rows, stretches_of
 from evomerge.errors import CandidateFailed
 from evomerge.merging.adapters.blend import acts_on_factors, merged_change
 from evomerge.merging.draws import Draw
@@ -22,6 +23,7 @@ from evomerge.recipe.calibration import PER_CANDIDATE, StatisticKind
 from evomerge.recipe.measures import measures, source_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import PipeRule
+from evomerge.recipe.spans import Span, cut
 from evomerge.recipe.where import Where
 
 
@@ -92,7 +94,25 @@ class Blends:
                 raise CandidateFailed(f"model {source} has no tensor {name}.")
             tensor = checkpoint.tensor(name)
             return tensor[: self.num_shared[name]] if name in self.num_shared else tensor
-        blend, rule = self._recipe.blends[source], self.rule(source, name)
+        parts = self.parts(source, name)
+        if len(parts) <= 1:
+            return self._by_rule(source, parts[0][1] if parts else None, name)
+        merged = torch.cat([self._part(source, rule, name, span) for span, rule in parts])
+        return merged.view(self._merged_shape(name))
+
+    def _part(self, source: str, rule: Rule | None, name: str, span: Span) -> torch.Tensor:
+        """What a rule makes of part of a tensor, flat and float32."""
+        part = slice(*span)
+        if rule is None or self.has_adapters(source):
+            return self._by_rule(source, rule, name).flatten()[part].float()
+        experts, origin = self.inputs(source, name)
+        site = self.site(source, rule, name).piece(span[0])
+        flat = [expert.flatten()[part] for expert in experts]
+        return run_pipe(rule.parts, flat, origin if origin is None else origin.flatten()[part], site)
+
+    def _by_rule(self, source: str, rule: Rule | None, name: str) -> torch.Tensor:
+        """What a rule makes of a tensor of a blend."""
+        blend = self._recipe.blends[source]
         if rule is None:
             return self.tensor(blend.origin or blend.experts[0], name)
         if (merged := self._from_factors(source, rule, name)) is not None:
@@ -152,13 +172,38 @@ class Blends:
         experts = [self._checkpoints.get(expert) for expert in blend.experts]
         return [expert if isinstance(expert, Adapted) and expert.base is origin else None for expert in experts]
 
-    def rule(self, source: str, name: str) -> Rule | None:
-        """The rule of a blend that governs a tensor; None where the tensor is the origin's own."""
-        position = self._donor.position(name)
+    def parts(self, source: str, name: str) -> list[tuple[Span, Rule | None]]:
+        """The parts of a tensor, flattened, and the rule of a blend that governs each: one, but where spans cut it.
+
+        Rules are None where the tensor is the origin's own.
+        """
+        start, rules = self._stretches[name][0], self._rules_for(source, name)
+        spans = [rule.where.span if rule.where else None for rule in rules]
+        found = cut(spans, (start, start + math.prod(self._merged_shape(name))))
+        return [((a - start, b - start), None if place is None else rules[place]) for (a, b), place in found]
+
+    def _rules_for(self, source: str, name: str) -> list[Rule]:
+        """The rules of a blend for a tensor or part of it, up to the first that is for all of it."""
+        position, found = self._donor.position(name), list[Rule]()
+        start, stop = self._stretches[name]
         for rule in self._rules[source]:
+            span = rule.where.span if rule.where else None
+            if span is not None and not (span[0] < stop and start < span[1]):  # asked first: members have many spans
+                continue
             if rule.where is None or rule.where.matches(name, position.layer, position.role):
-                return rule
-        return None
+                found.append(rule)
+                if span is None:
+                    break
+        return found
+
+    def _merged_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of what all models have of a tensor."""
+        shape = self._donor.shape(name)
+        return (self.num_shared[name], *shape[1:]) if name in self.num_shared else shape
+
+    @functools.cached_property
+    def _stretches(self) -> dict[str, Span]:
+        return {stretch.name: (stretch.start, stretch.stop) for stretch in stretches_of(self._donor)}
 
     def site(self, source: str, rule: Rule, name: str) -> Site:
         """What the stages of a rule may know of a tensor."""
@@ -184,7 +229,7 @@ class Blends:
         """Site and task vectors of every tensor that one rule of a blend governs."""
         rule = self._rules[source][index]
         for name in self._donor.names:
-            if self._donor.dtype(name).is_floating_point and self.rule(source, name) is rule:
+            if self._donor.dtype(name).is_floating_point and next(iter(self._rules_for(source, name)), None) is rule:
                 origin: torch.Tensor | None
                 if self.has_adapters(source) and not rule.parts.from_zero:
                     deltas, origin = self._measured(source, name)
@@ -224,7 +269,7 @@ class Blends:
 
     def _used(self) -> list[str]:
         """Models whose tensors take part; others must not change the result."""
-        sources = {self._recipe.donor, self._recipe.tokenizer_donor}
+        sources = {self._recipe.donor, self._recipe.tokenizer_donor, *self._recipe.sources}
         for blend in self._recipe.blends.values():
             sources |= {*blend.experts, blend.origin or self._recipe.donor}
         return [name for name in self._recipe.models if name in sources]

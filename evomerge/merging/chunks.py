@@ -23,6 +23,7 @@ from evomerge.merging.stages.reducers import weighted_sum
 from evomerge.merging.stages.restore import absolute_sum
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
+from evomerge.recipe.spans import Span
 from evomerge.recipe.stages import Restore, StageValue, TopGate
 
 CHUNK = 1 << 17
@@ -39,6 +40,7 @@ class Sources:
         keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
         piece_size: Entries of a piece, or of somewhat fewer or more where rows must not be cut.
         width: Entries of a row, where pieces are whole rows; 1 where they are flat.
+        span: From which entry to just before which pieces are made; None for all.
     """
 
     experts: Sequence[torch.Tensor]
@@ -46,12 +48,19 @@ class Sources:
     keys: Sequence[Hashable | None]
     piece_size: int = CHUNK
     width: int = 1
+    span: Span | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether pieces are made of all entries."""
+        return self.span in (None, (0, self.experts[0].numel()))
 
     def pieces(self) -> Iterator[tuple[int, Sequence[torch.Tensor], torch.Tensor | None]]:
         """Start, experts and origin of every piece."""
         size = max(1, self.piece_size // self.width) * self.width
-        for start in range(0, self.experts[0].numel(), size):
-            span = slice(start, start + size)
+        first, end = self.span or (0, self.experts[0].numel())
+        for start in range(first, end, size):
+            span = slice(start, min(start + size, end))
             origin = None if self.origin is None else self._rows(self.origin[span])
             yield start, [self._rows(expert[span]) for expert in self.experts], origin
 

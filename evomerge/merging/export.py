@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from evomerge.checkpoints.layers import config_changes
 from evomerge.merging.card import Provenance, ScoreLine, model_card
 from evomerge.merging.finite import merge_finite
 from evomerge.merging.folder import TOKENIZER_FILES, copy_files, new_folder, write_weights
@@ -32,7 +34,8 @@ def export_model(
     """Write the merged model.
 
     It is written beside the destination, read back and compared, and only then moved to its name, so that the
-    destination holds a whole model or does not exist.
+    destination holds a whole model or does not exist. One with a route is also loaded as anyone would load it, and must
+    answer as the resident model does.
 
     Args:
         recipe: What to merge.
@@ -47,13 +50,17 @@ def export_model(
 
     Raises:
         ConfigError: If the destination exists, the disk is too small, or a model holds numbers that are not finite.
-        EvomergeError: If writing fails or what was read back differs.
+        EvomergeError: If writing fails, or what was read back or its answers differ.
     """
     merge = Merge(recipe, library)
     specs = [TensorSpec(name, merge.dtype(name), merge.shape(name)) for name in merge.names]
     with new_folder(destination, sum(spec.num_bytes for spec in specs)) as draft:
         write_weights(draft, specs, _in_one_place(specs, merge, recipe, library), progress, max_shard_bytes)
         _write_companions(draft, recipe, merge, library, provenance)
+        if recipe.canonical.route is not None:
+            from evomerge.merging.verification import verify  # brings transformers along
+
+            verify(draft, recipe, library)
     return destination
 
 
@@ -79,8 +86,18 @@ def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Libra
         config["torch_dtype" if "torch_dtype" in config else "dtype"] = recipe.dtype
     if merge.num_tokens is not None:
         config["vocab_size"] = merge.num_tokens
+    if recipe.canonical.route is not None:
+        config |= _reordered(merge)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     copy_files(merge.donor.folder, folder, _MODEL_FILES)
     copy_files(library.open(recipe.models[recipe.tokenizer_donor]).folder, folder, TOKENIZER_FILES)
     (folder / "recipe.yaml").write_text(dump_recipe(recipe.canonical), encoding="utf-8")
     (folder / "README.md").write_text(model_card(recipe, provenance), encoding="utf-8")
+
+
+def _reordered(merge: Merge) -> dict[str, Any]:
+    """What the config says of the layers in their new order, with defaults that hang on a layer's number spelt out."""
+    from transformers import AutoConfig  # takes seconds to import
+
+    understood = AutoConfig.from_pretrained(merge.donor.folder, trust_remote_code=False).to_dict()
+    return config_changes(understood, [hop.layer for hop in merge.hops])

@@ -9,7 +9,10 @@ from evomerge.merging.blends import Blends, Rule
 from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared, row_width
 from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.library import Library
+from evomerge.merging.routes import Origin, hops_in, origins_of
 from evomerge.recipe import Recipe
+from evomerge.recipe.route import Hop
+from evomerge.recipe.spans import Span
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -30,11 +33,17 @@ class Merge:
         self.donor: Checkpoint = checkpoints[recipe.donor]
         self._tokens = checkpoints[recipe.tokenizer_donor]
         self._blends = Blends(self._recipe, library, checkpoints)
+        self._origins = origins_of(self._recipe, self.donor)
 
     @property
     def names(self) -> list[str]:
         """Names of the result's tensors."""
-        return self.donor.names
+        return list(self._origins)
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """The result's layers one by one."""
+        return hops_in(self._recipe, self.donor)
 
     @property
     def num_tokens(self) -> int | None:
@@ -46,11 +55,11 @@ class Merge:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor of the result, which has a row for every token of its tokenizer."""
-        return (self._tokens if name in self._blends.num_shared else self.donor).shape(name)
+        return (self._tokens if name in self._blends.num_shared else self.donor).shape(self._origins[name].name)
 
     def dtype(self, name: str) -> torch.dtype:
         """Dtype of a tensor of the result; whole numbers keep theirs."""
-        stored = self.donor.dtype(name)
+        stored = self.donor.dtype(self._origins[name].name)
         if self._recipe.dtype is None or not stored.is_floating_point:
             return stored
         return _DTYPES[self._recipe.dtype]
@@ -64,9 +73,11 @@ class Merge:
         Raises:
             CandidateFailed: If the models' tensors do not fit together.
         """
-        if not self.donor.dtype(name).is_floating_point:
-            return self.donor.tensor(name)
-        merged = self._blends.tensor(self._recipe.result, name)
+        origin = self._origins[name]
+        if not self.dtype(name).is_floating_point:
+            return self.donor.tensor(origin.name)
+        merged = self._blends.tensor(origin.source, origin.name)
+        merged = merged if origin.fold is None else origin.fold.of(merged)
         return torch.cat([merged, self._own_rows(name).to(merged)]) if name in self._blends.num_shared else merged
 
     def rounded(self, name: str) -> torch.Tensor:
@@ -89,34 +100,42 @@ class Merge:
         Raises:
             CandidateFailed: If the models' tensors do not fit together.
         """
-        result, dtype = self._recipe.result, self.dtype(name)
-        rule = self._blends.rule(result, name) if dtype.is_floating_point else None
-        in_pieces = place.device.type == "cpu" and place.is_contiguous()
-        if rule is None or not can_cut(rule.parts) or not in_pieces or self._blends.has_adapters(result):
+        origin, dtype = self._origins[name], self.dtype(name)
+        is_merged = origin.source in self._recipe.blends and dtype.is_floating_point
+        parts = self._blends.parts(origin.source, origin.name) if is_merged else []
+        rules = [(span, rule) for span, rule in parts if rule is not None and can_cut(rule.parts)]
+        in_pieces = (
+            place.device.type == "cpu" and place.is_contiguous() and not self._blends.has_adapters(origin.source)
+        )
+        if not in_pieces or not rules or len(rules) < len(parts):
             place.copy_(self.tensor(name).to(dtype))
             return
         if name in self._blends.num_shared:
             place[self._blends.num_shared[name] :].copy_(self._own_rows(name).to(dtype))
             place = place[: self._blends.num_shared[name]]
-        self._into_flat(rule, name, place.view(-1))
+        for span, rule in rules:
+            self._into_flat(rule, span, origin, dtype, place.view(-1))
 
-    def _into_flat(self, rule: Rule, name: str, flat: torch.Tensor) -> None:
-        """Overwrite the rows that all models have, piece by piece."""
-        dtype, site = self.dtype(name), self._blends.site(self._recipe.result, rule, name)
-        experts, origin = self._blends.inputs(self._recipe.result, name)
+    def _into_flat(self, rule: Rule, span: Span, source: Origin, dtype: torch.dtype, flat: torch.Tensor) -> None:
+        """Overwrite the part of a tensor that a rule governs, piece by piece."""
+        site, fold = self._blends.site(source.source, rule, source.name), source.fold
+        experts, origin = self._blends.inputs(source.source, source.name)
         sources = Sources(
             [expert.flatten() for expert in experts],
             origin if origin is None else origin.flatten(),
             site.keys,
+            span=span,
             width=row_width(rule.parts, experts[0]),
         )
 
         def write(start: int, piece: torch.Tensor) -> None:
+            piece = piece if fold is None else fold.of(piece)
             # via the dtype of the file, which need not be the one that the place has
             flat[start : start + piece.numel()].copy_(piece if flat.dtype == dtype else piece.to(dtype))
 
         parts, site = prepared(rule.parts, sources, site, self._facts)
-        if self._is_fused and flat.dtype == dtype and (loop := Loop.of(parts, site)):
+        is_plain = fold is None and flat.dtype == dtype and sources.is_whole
+        if self._is_fused and is_plain and (loop := Loop.of(parts, site)):
             merge_fused(loop, parts, sources, site, self._facts, flat)
         else:
             merge_into(parts, sources, site, write)

@@ -8,11 +8,14 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.modeling_utils import PreTrainedModel
 
+from evomerge.checkpoints.layers import layers_of
 from evomerge.merging.library import Library
 from evomerge.merging.loading import load_model
 from evomerge.merging.merge import Merge
 from evomerge.merging.places import places_of
+from evomerge.merging.stack import LayerStack
 from evomerge.recipe import Recipe
+from evomerge.recipe.canonical import source_digests
 
 
 class ResidentModel:
@@ -42,6 +45,8 @@ class ResidentModel:
         self.model: PreTrainedModel = model.to(device).requires_grad_(False)
         self._tokenizer = recipe.models[recipe.tokenizer_donor].path
         self._places = places_of(merge.donor, self.model, unused)
+        layers = layers_of(merge.donor)
+        self._stack = None if layers is None else LayerStack.of(self.model, layers, self._places)
         self._held: str | None = None
 
     @cached_property
@@ -54,6 +59,9 @@ class ResidentModel:
     def hold(self, recipe: Recipe) -> None:
         """Overwrite the weights with a recipe's, rounded as its export's; do nothing when they are there already.
 
+        Layers are put in the order of the recipe's route, and those that the last recipe left as they should be are
+        not written again.
+
         Raises:
             CandidateFailed: If the models' tensors do not fit together. The weights are then undefined.
         """
@@ -61,6 +69,20 @@ class ResidentModel:
             return
         self._held = None
         merge = Merge(recipe, self._library)
-        for name, place in self._places.items():
-            merge.into(name, place)
+        if self._stack is None:
+            for name, place in self._places.items():
+                merge.into(name, place)
+        else:
+            self._fill(self._stack, merge, recipe.canonical)
         self._held = recipe.digest
+
+    def _fill(self, stack: LayerStack, merge: Merge, recipe: Recipe) -> None:
+        digests = source_digests(recipe)
+        contents = [(digests[hop.source], hop.layer, hop.write, recipe.dtype) for hop in merge.hops]
+        for place, shelf in stack.arrange(merge.hops, contents):
+            for name in stack.layers.names[merge.hops[place].layer]:
+                merge.into(stack.layers.moved(name, place), shelf.places[stack.layers.bare(name)])
+            shelf.holds = contents[place]
+        for name in stack.layers.others:
+            if name in self._places:
+                merge.into(name, self._places[name])

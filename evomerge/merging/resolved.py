@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from evomerge.merging.norms import mean_cosine
 from evomerge.merging.stages.posts import stock_factor
-from evomerge.merging.stages.reducers_spherical import karcher_factors, sphere_weights
+from evomerge.merging.stages.reducers_spherical import karcher_factors
 from evomerge.merging.stages.weighers_joint import norm_factors
 from evomerge.recipe.parts import Parts
+from evomerge.recipe.sphere import sphere_weights
 from evomerge.recipe.stages import Karcher, Linear, NormWeigher, Scale, Sphere, StageValue, Stock, Weigh
 
 

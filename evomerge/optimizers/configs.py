@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from evomerge.documents import Value, fault
+from evomerge.optimizers.m2n2.settings import M2N2Settings
 
 
 def _between(low: float, high: float, meaning: str) -> pydantic.AfterValidator:
@@ -238,6 +239,35 @@ class GpConfig(Value):
     startup: Startup = 10
 
 
+class M2N2Config(M2N2Settings):
+    """M2N2 over recipes; see `M2N2Settings` for the rest.
+
+    Attributes:
+        name: Which optimiser.
+        batch: Children per generation. Those of one generation have parents that knew nothing of each other, so that
+            small ones learn faster and large ones keep more workers busy.
+        warm_up: How many of the first children have parents drawn evenly among the seeds.
+    """
+
+    name: Literal["m2n2"] = "m2n2"
+    batch: Batch = 4
+    warm_up: Annotated[int, _between(0, 100_000, "It is a number of children.")] = 10
+
+    @pydantic.field_validator("crossover")
+    @classmethod
+    def _mixes(cls, crossover: str) -> str:
+        if crossover == "none":
+            raise fault("children of recipes that are neither mixed nor mutated are copies. Use slerp or linear.")
+        return crossover
+
+    @pydantic.field_validator("mutation")
+    @classmethod
+    def _mutates_nothing(cls, mutation: float) -> float:
+        if mutation:
+            raise fault(f"{mutation:g}: recipes hold no parameters that noise could be added to. Leave it at 0.")
+        return mutation
+
+
 class RandomConfig(Value):
     """Random search.
 
@@ -280,6 +310,7 @@ OptimizerConfig = (
     | NgPortfolioConfig
     | TpeConfig
     | GpConfig
+    | M2N2Config
     | RandomConfig
     | GridConfig
 )

@@ -16,10 +16,13 @@ class Generational:
     It is therefore the same for one worker and for seven. The price is a barrier: `ask` returns None from the moment a
     generation is handed out until the last of its candidates has been told. Once the engine has nothing new to
     propose, `ask` returns None for ever; with nothing in flight that means that the space is exhausted.
+
+    Attributes:
+        engine: The algorithm.
     """
 
     def __init__(self, engine: Engine, num_objectives: int = 1) -> None:
-        self._engine = engine
+        self.engine = engine
         self._num_objectives = num_objectives
         self._generation: Sequence[Genome] = ()
         self._first = 0
@@ -51,17 +54,17 @@ class Generational:
             )
         self._scored[number] = scored
         if len(self._scored) == len(self._generation):
-            self._engine.learn(self._generation, [self._scored[i] for i in sorted(self._scored)])
+            self.engine.learn(self._generation, [self._scored[i] for i in sorted(self._scored)])
             self._generation, self._first, self._scored = (), self._asked, {}
 
     def favourite(self) -> Genome | None:
         """See `Optimizer.favourite`. It moves when a generation is complete."""
-        return self._engine.favourite()
+        return self.engine.favourite()
 
     def _next_generation(self) -> bool:
         if self._generation or self._exhausted:
             return False
-        self._generation = self._engine.propose()
+        self._generation = self.engine.propose()
         self._exhausted = not self._generation
         return not self._exhausted
 

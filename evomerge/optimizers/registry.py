@@ -16,6 +16,7 @@ from evomerge.optimizers.configs import OptimizerConfig
 from evomerge.optimizers.generational import Generational
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene
+from evomerge.spaces.lineage import Lineage
 
 WHERE = "optimizer"
 """The key of a search under which an optimiser stands, for messages."""
@@ -28,7 +29,7 @@ class Entry:
     Attributes:
         config: Type of its settings.
         summary: What it is for, in a line.
-        genes: Whether it moves real numbers only or any genes.
+        genes: Whether it moves real numbers only or any genes, or breeds members of a lineage.
         objectives: Whether it takes one loss per candidate, two or more, or any number.
         engine: Module and name of its class. Imported on use: its library takes seconds.
         min_genes: Fewest genes that it works with.
@@ -37,7 +38,7 @@ class Entry:
 
     config: type[OptimizerConfig]
     summary: str
-    genes: Literal["real", "any"]
+    genes: Literal["real", "any", "members"]
     objectives: Literal["one", "several", "any"]
     engine: str
     min_genes: int = 1
@@ -45,7 +46,7 @@ class Entry:
 
     def make(self, config: OptimizerConfig, start: Start) -> Engine:
         """The algorithm itself."""
-        module, name = self.engine.split(".")
+        module, name = self.engine.rsplit(".", 1)
         engine: Engine = getattr(importlib.import_module(f"evomerge.optimizers.{module}"), name)(config, start)
         return engine
 
@@ -142,6 +143,13 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "any",
         "optuna_engine.OptunaEngine",
     ),
+    "m2n2": Entry(
+        configs.M2N2Config,
+        "M2N2: niches by competition and attraction, split points; breeds recipes.",
+        "members",
+        "any",
+        "m2n2.breeder.Breeder",
+    ),
     "random": Entry(
         configs.RandomConfig, "Uniform random search; the baseline.", "any", "any", "random_search.RandomSearch"
     ),
@@ -151,7 +159,7 @@ OPTIMIZERS: Mapping[str, Entry] = {
 
 def make_optimizer(
     config: Tree | OptimizerConfig,
-    genes: Sequence[Gene],
+    genes: Sequence[Gene] | Lineage,
     num_objectives: int,
     seed: int,
     seeds: Sequence[Genome],
@@ -161,7 +169,7 @@ def make_optimizer(
 
     Args:
         config: A tree such as `{name: nsga2, population: 16}`, or an optimiser's settings.
-        genes: What varies.
+        genes: What varies, or what members are bred in.
         num_objectives: Losses per candidate.
         seed: The only source of randomness.
         seeds: Genomes to start from. The CMA family starts its mean at the first, and cma_es asks as many as fill
@@ -172,14 +180,20 @@ def make_optimizer(
         ConfigError: If the settings are not valid, or the optimiser cannot search such genes or objectives.
     """
     settings = config if isinstance(config, OptimizerConfig) else read_config(config)
+    lineage = genes if isinstance(genes, Lineage) else None
+    genes = () if isinstance(genes, Lineage) else tuple(genes)
+    unfit = _unfit_members(lineage, seeds) if lineage else _unfit_seeds(genes, seeds)
+    is_bred = OPTIMIZERS[settings.name].genes == "members"
+    unsuited = _unsuited_genes(settings.name, genes) if not is_bred and not lineage else ()
     ConfigError.raise_if_any(
         [
-            *_unsuited_genes(settings.name, genes),
+            *_unsuited_kind(settings.name, is_bred=is_bred, has_genes=lineage is None),
+            *unsuited,
             *_unsuited_objectives(settings.name, num_objectives),
-            *_unfit_seeds(genes, seeds),
+            *unfit,
         ]
     )
-    start = Start(tuple(genes), num_objectives, seed, tuple(dict.fromkeys(seeds)), budget)
+    start = Start(genes, num_objectives, seed, tuple(dict.fromkeys(seeds)), budget, lineage)
     return Generational(OPTIMIZERS[settings.name].make(settings, start), num_objectives)
 
 
@@ -203,6 +217,15 @@ def read_config(tree: Tree) -> OptimizerConfig:
         # `parse` parts a file from the keys in it with a colon; these settings stand under a key themselves.
         problems = [Problem(problem.where.replace(": ", ".", 1), problem.what) for problem in error.problems]
         raise ConfigError(*problems) from None
+
+
+def _unsuited_kind(name: str, *, is_bred: bool, has_genes: bool) -> Iterator[Problem]:
+    if is_bred and has_genes:
+        what = f'"{name}" breeds members, but the search space has genes. Use nsga2, or a space with "breed".'
+        yield Problem(f"{WHERE}.name", what)
+    if not is_bred and not has_genes:
+        what = f'"{name}" moves genes, but in the search space members are bred. Use m2n2, or a space with holes.'
+        yield Problem(f"{WHERE}.name", what)
 
 
 def _unsuited_genes(name: str, genes: Sequence[Gene]) -> Iterator[Problem]:
@@ -239,6 +262,12 @@ def _unsuited_objectives(name: str, num_objectives: int) -> Iterator[Problem]:
             f"{WHERE}.name",
             f'"{name}" takes one objective, but the fitness has {num_objectives}. Use nsga2, or keep one objective.',
         )
+
+
+def _unfit_members(lineage: Lineage, seeds: Sequence[Genome]) -> Iterator[Problem]:
+    for i, genome in enumerate(seeds):
+        if not lineage.contains(genome):
+            yield Problem(f"seeds[{i}]", "is no member of this lineage.")
 
 
 def _unfit_seeds(genes: Sequence[Gene], seeds: Sequence[Genome]) -> Iterator[Problem]:

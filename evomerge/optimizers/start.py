@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evomerge.spaces.genes import Gene, Genome
+from evomerge.spaces.lineage import Lineage
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Start:
         seed: The only source of randomness.
         seeds: Individuals to start from, all different; may be empty.
         budget: Number of candidates that will be asked for.
+        lineage: What members are bred in, where nothing has genes; None where something has.
     """
 
     genes: Sequence[Gene]
@@ -25,3 +27,4 @@ class Start:
     seed: int
     seeds: Sequence[Genome]
     budget: int
+    lineage: Lineage | None = None

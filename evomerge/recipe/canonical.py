@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from evomerge.documents import tree_of
+from evomerge.recipe.canonical_route import needed, with_canonical_route, without_unseen_rules
 from evomerge.recipe.measures import measures, source_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.redundancy import without_redundancy
+from evomerge.recipe.spans import cut
 from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
@@ -32,11 +34,19 @@ def canonical(recipe: Recipe) -> Recipe:
 
 def canonical_form(recipe: Recipe) -> Recipe:
     """The same merge with presets expanded, neutral stages dropped and redundant freedom removed. Idempotent."""
-    blends = {name: _canonical_blend(recipe.blends[name]) for name in _needed(recipe)}
+    blends = {name: _canonical_blend(recipe.blends[name]) for name in needed(recipe)}
+    recipe = with_canonical_route(recipe.model_copy(update={"blends": blends}))
+    blends = {name: _canonical_blend(without_unseen_rules(recipe, name)) for name in recipe.blends}
     used = {source_of(blend, place) for blend in blends.values() for place, _ in measures(blend)}
     calibration = {name: data for name, data in (recipe.calibration or {}).items() if name in used} or None
     return Recipe(
-        models=recipe.models, blends=blends, dtype=recipe.dtype, tokenizer=recipe.tokenizer, calibration=calibration
+        models=recipe.models,
+        blends=blends,
+        route=recipe.route,
+        ends=recipe.ends,
+        dtype=recipe.dtype,
+        tokenizer=recipe.tokenizer,
+        calibration=calibration,
     )
 
 
@@ -185,38 +195,67 @@ def _canonical_blend(blend: Blend) -> Blend:
         is_next = bool(rules) and rules[0].where is None and rules[0].pipe == pipe
         if not is_next or any(stage.spans_model for stage in pipe):  # else the next rule does the same
             rules.insert(0, PipeRule(where=where, pipe=pipe))
+    rules = list(_by_span(rules)) if any(rule.where and rule.where.span for rule in rules) else rules
     seed = blend.seed if any(stage.is_stochastic for rule in rules for stage in rule.pipe) else 0
     return Blend(origin=blend.origin, experts=blend.experts, seed=seed, rules=tuple(rules))
+
+
+def _by_span(rules: Sequence[PipeRule]) -> Iterator[PipeRule]:
+    """Neighbouring rules for parts of the same tensors in the order of the entries, joined where they do the same."""
+    for tensors, several in itertools.groupby(rules, key=lambda rule: (rule.where or Where()).off_span):
+        group = list(several)
+        spans = [rule.where.span if rule.where else None for rule in group]
+        last = next((rule for rule, span in zip(group, spans, strict=True) if span is None), None)
+        whole = (0, max(span[1] for span in spans if span)) if any(spans) else (0, 1)
+        pipes = [(span, None if place is None else group[place].pipe) for span, place in cut(spans, whole)]
+        for pipe, parts in itertools.groupby(pipes, key=lambda part: part[1]):
+            ends = [end for span, _ in parts for end in span]
+            if pipe is not None and (last is None or pipe != last.pipe):
+                yield PipeRule(where=tensors.model_copy(update={"span": (ends[0], ends[-1])}), pipe=pipe)
+        if last is not None:
+            yield PipeRule(where=None if tensors == Where() else tensors, pipe=last.pipe)
 
 
 def _canonical_where(where: Where | None) -> Where | None:
     if where is None or where == Where():
         return None
-    roles = where.roles and tuple(sorted(set(where.roles)))
-    return Where(layers=where.layers, roles=roles, names=where.names and tuple(sorted(set(where.names))))
-
-
-def _needed(recipe: Recipe) -> list[str]:
-    """Blends that the result is made of, in the recipe's order."""
-    needed = {recipe.result}
-    for name in reversed(recipe.blends):
-        if name in needed:
-            needed |= {*recipe.blends[name].experts, recipe.blends[name].origin or ""}
-    return [name for name in recipe.blends if name in needed]
+    roles, names = where.roles and tuple(sorted(set(where.roles))), where.names and tuple(sorted(set(where.names)))
+    return where.model_copy(update={"roles": roles, "names": names})
 
 
 def _identity(recipe: Recipe) -> dict[str, Any]:
     names = recipe.identities
-    blends = []
-    for blend in recipe.blends.values():
-        tree = tree_of(blend)
-        tree["experts"] = [names[expert] for expert in blend.experts]
-        tree["origin"] = names[blend.origin] if blend.origin else None
-        if statistics := _statistics(recipe, blend):
-            tree["statistics"] = statistics
-        blends.append(tree)
+    blends = [_blend_identity(recipe, name) for name in recipe.blends]
     donors = [names[recipe.donor], names[recipe.tokenizer_donor]]
-    return {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
+    tree: dict[str, Any] = {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
+    if recipe.route is not None:
+        tree["route"] = [[names[segment.source], segment.layers, segment.write] for segment in recipe.route]
+    if recipe.ends is not None:
+        tree["ends"] = [names[source] for source in recipe.end_sources.values()]
+    return tree
+
+
+def source_digests(recipe: Recipe) -> dict[str, str]:
+    """What each model and blend of a canonical recipe contains, by its name, whatever else the recipe holds.
+
+    Sources with one digest have the same tensors, in any two recipes over the same models.
+    """
+    known = {name: recipe.identities[name] for name in recipe.models}
+    for name, blend in recipe.blends.items():
+        parts = [known[source] for source in (*blend.experts, blend.origin) if source is not None]
+        text = json.dumps([_blend_identity(recipe, name), parts], sort_keys=True)
+        known[name] = hashlib.sha256(text.encode()).hexdigest()
+    return known
+
+
+def _blend_identity(recipe: Recipe, name: str) -> dict[str, Any]:
+    blend, names = recipe.blends[name], recipe.identities
+    tree = tree_of(blend)
+    tree["experts"] = [names[expert] for expert in blend.experts]
+    tree["origin"] = names[blend.origin] if blend.origin else None
+    if statistics := _statistics(recipe, blend):
+        tree["statistics"] = statistics
+    return tree
 
 
 def _statistics(recipe: Recipe, blend: Blend) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -13,6 +13,8 @@ from evomerge.documents import Value, fault, shown, suggestion, tree_of
 from evomerge.recipe.adapters import adapter_faults
 from evomerge.recipe.calibration import Calibration
 from evomerge.recipe.presets import PRESETS, PresetValue
+from evomerge.recipe.route import Ends, Route, depth_faults, route_faults
+from evomerge.recipe.spans import span_faults
 from evomerge.recipe.stages import Pipe, StageValue
 from evomerge.recipe.where import Where
 
@@ -28,11 +30,13 @@ class ModelRef(Value):
         path: Folder of a Hugging Face checkpoint, or of a LoRA adapter as peft saves it.
         digest: `sha256:` of its config and tensor files; filled in when the model is first opened.
         adapts: Name of the model that an adapter was trained on; absent: the folder is a whole model.
+        layers: How many it has; filled in when the model is first opened for a route.
     """
 
     path: str
     digest: str | None = None
     adapts: str | None = None
+    layers: int | None = pydantic.Field(default=None, ge=1)
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -103,7 +107,13 @@ class Blend(Value):
             found += [((*place, *inner), what) for inner, what in _misfits(rule, self)]
             if index + 1 < len(self.all_rules) and rule.where in (None, Where()):
                 found.append((place, 'has no "where", so that no later rule ever acts. Move it to the end.'))
-        return found
+        return found or [(("rules", index), what) for index, what in span_faults(self._stages)]
+
+    @property
+    def _stages(self) -> list[tuple[Where | None, Sequence[StageValue]]]:
+        """Selector and stages of every rule."""
+        pipes = (rule.pipe if isinstance(rule, PipeRule) else rule.pipe(len(self.experts)) for rule in self.all_rules)
+        return [(rule.where, pipe) for rule, pipe in zip(self.all_rules, pipes, strict=True)]
 
 
 class TokenizerPolicy(Value):
@@ -117,7 +127,11 @@ class Recipe(Value):
 
     Attributes:
         models: Checkpoints by the names that blends use.
-        blends: Virtual models, each built from models and earlier blends; the last one is the result.
+        blends: Virtual models, each built from models and earlier blends; the last one is the result, but for what
+            `route` and `ends` take from elsewhere.
+        route: The result's layers in their order; absent: the last blend's own.
+        ends: Where embeddings, last norm and head come from; absent: the last blend or, without any, the model that the
+            route begins with.
         dtype: Of the result; absent: each tensor keeps the dtype it has in the blend's first model.
         tokenizer: Absent: the tokenizer of the model that also gives the config.
         calibration: By the name of a model, the data that its statistics are measured on, for stages that read some.
@@ -127,7 +141,9 @@ class Recipe(Value):
 
     evomerge: Literal["recipe/1"] = "recipe/1"
     models: dict[str, ModelRef] = pydantic.Field(min_length=1)
-    blends: dict[str, Blend] = pydantic.Field(min_length=1)
+    blends: dict[str, Blend] = pydantic.Field(default_factory=dict)
+    route: Route | None = None
+    ends: Ends | None = None
     dtype: DType | None = None
     tokenizer: TokenizerPolicy | None = None
     calibration: dict[str, Calibration] | None = None
@@ -136,25 +152,39 @@ class Recipe(Value):
     def _fits_together(self) -> Self:
         from evomerge.recipe.measures import calibration_faults
 
-        found = [*adapter_faults(self), *_blend_faults(self), *_tokenizer_faults(self)]
-        found = found or list(calibration_faults(self))  # which looks into pipes, and those must fit for that
+        found = [*adapter_faults(self), *_blend_faults(self), *_tokenizer_faults(self), *route_faults(self)]
+        found = found or [*calibration_faults(self), *depth_faults(self)]  # whose sources and pipes must fit for that
         if faults := [InitErrorDetails(type=fault(what), loc=place, input=None) for place, what in found]:
             raise pydantic.ValidationError.from_exception_data("Recipe", faults)
         return self
 
     @property
     def result(self) -> str:
-        """Name of the blend that is the merged model."""
-        return next(reversed(self.blends))
+        """Name of the blend that is the merged model but for its route; without blends, the route's first model."""
+        return next(reversed(self.blends), None) or (self.route or ())[0].source
+
+    @property
+    def end_sources(self) -> dict[str, str]:
+        """The blend or model that `embeddings`, `norm` and `head` come from, by these names."""
+        return {name: source or self.result for name, source in self.ends or Ends()}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Blends and models that the result's tensors are taken from, each once."""
+        layers = [self.result] if self.route is None else [segment.source for segment in self.route]
+        return tuple(dict.fromkeys([*layers, *self.end_sources.values()]))
 
     @property
     def donor(self) -> str:
-        """Name of the model that gives config and layout: the result's origin, else its first expert or its base."""
-        name = self.result
-        while name in self.blends:
-            blend = self.blends[name]
-            name = blend.origin or blend.experts[0]
-        return self.models[name].adapts or name
+        """Name of the model that gives config and layout: that behind the embeddings."""
+        return self.donor_of(self.end_sources["embeddings"])
+
+    def donor_of(self, source: str) -> str:
+        """Name of the model that gives a blend or model its layout: its origin, else its first expert or its base."""
+        while source in self.blends:
+            blend = self.blends[source]
+            source = blend.origin or blend.experts[0]
+        return (self.models[source].adapts if source in self.models else None) or source
 
     @property
     def tokenizer_donor(self) -> str:
@@ -233,11 +263,14 @@ def _misfits(rule: RuleValue, blend: Blend) -> list[tuple[tuple[str | int, ...],
 
 
 def _miscounts(value: Value, blend: Blend) -> list[tuple[tuple[str | int, ...], str]]:
-    experts = f"{len(blend.experts)} experts {shown(list(blend.experts))}"
+    wrong = [(name, part) for name, part in value if isinstance(part, tuple) and len(part) != len(blend.experts)]
     return [
-        ((name,), f"{len(part)} {_PLURALS.get(name, name)} for {experts}. Give one for each, in that order.")
-        for name, part in value
-        if isinstance(part, tuple) and len(part) != len(blend.experts)
+        (
+            (name,),
+            f"{len(part)} {_PLURALS.get(name, name)} for {len(blend.experts)} experts {shown(list(blend.experts))}. "
+            "Give one for each, in that order.",
+        )
+        for name, part in wrong
     ]
 
 

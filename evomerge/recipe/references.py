@@ -11,9 +11,11 @@ def references(recipe: Recipe) -> dict[str, Recipe]:
     """Reference recipes by a name for tables and figures.
 
     Args:
-        recipe: Any recipe of a search; its models and the experts of its result are what counts.
+        recipe: Any recipe of a search; its models and the experts of its result are what counts. Where nothing is
+            blended, all models are experts.
     """
-    experts = [name for name in recipe.blends[recipe.result].experts if name in recipe.models]
+    sources = recipe.blends[recipe.result].experts if recipe.blends else [*recipe.models]
+    experts = [name for name in sources if name in recipe.models]
     found = {name: _average(recipe, (name,)) for name in recipe.models}
     if len(experts) > 1:
         found["uniform"] = _average(recipe, tuple(experts))

@@ -13,6 +13,7 @@ import numpy as np
 
 from evomerge.documents import tree_of
 from evomerge.fitness import Estimate, subset_mean
+from evomerge.fitness.rivals import rivals
 from evomerge.report.gap import believed_of
 from evomerge.report.reading import Run
 from evomerge.report.verdict import chosen
@@ -95,7 +96,7 @@ def groups(lines: Sequence[Line]) -> list[Group]:
 
 def common_point(several: Sequence[Results]) -> Losses | None:
     """The worst of the runs' reference points; None where their objectives differ."""
-    if any(results.fitness.objectives != several[0].fitness.objectives for results in several):
+    if any(results.fitness.objectives.parts != several[0].fitness.objectives.parts for results in several):
         return None
     return tuple(max(column) for column in zip(*map(reference_point, several), strict=True))
 
@@ -103,8 +104,9 @@ def common_point(several: Sequence[Results]) -> Losses | None:
 def paired_gain(one: Results, other: Results) -> Estimate | None:
     """By how much the chosen merge of one run is better than another's, on test items that both answered.
 
-    It is the mean of the objectives where the runs have the same, else of the tasks that both have. The standard error
-    is that of paired differences, item by item; tasks are taken to err independently. None where nothing is shared.
+    It is the mean of the objectives where the runs have the same, else of the tasks that both have (see `_weights`).
+    The standard error is that of paired differences, item by item; tasks are taken to err independently. None where
+    nothing is shared.
     """
     here, there = chosen(one), chosen(other)
     if here is None or there is None or not (here.complete("test") and there.complete("test")):
@@ -125,14 +127,14 @@ def _line(run: Run, first: Results, point: Losses | None) -> Line:
     best = chosen(results)
     tested = best is not None and best.complete("test")
     members = [member for member in results.front() if member.complete("test")]
-    losses = [results.fitness.objectives.losses(member.estimates["test"]) for member in members]
+    losses = [results.worth(member, "test").losses for member in members]
     return Line(
         run,
         results.progress.spent.items,
         results.progress.spent.seconds,
         best,
         believed_of(results, best) if best else None,
-        mean_of_objectives(results.fitness, best.estimates["test"]) if best and tested else None,
+        mean_of_objectives(results, best, "test") if best and tested else None,
         hypervolume(losses, point) if losses and point else None,
         paired_gain(results, first) if results is not first else None,
     )
@@ -157,15 +159,19 @@ def _test_scores(label: str, results: Results) -> dict[str, float]:
 
 
 def _weights(one: Results, other: Results, labels: list[str]) -> dict[str, float]:
-    """What each task's difference counts, negative where lower is better."""
-    objectives = one.fitness.objectives
-    signs = {label: 1 if objectives.tasks_up[label] else -1 for label in labels}
-    if objectives != other.fitness.objectives or not set(one.fitness.spec.searched) <= set(labels):
+    """What each task's difference counts, negative where lower is better.
+
+    As in the objectives' mean, where both runs have the same and they compare with no model; else all tasks alike.
+    """
+    objectives, theirs = one.fitness.objectives, other.fitness.objectives
+    signs = {label: 1 if objectives.directions[label] else -1 for label in labels}
+    named = {label for members in objectives.members.values() for label in members}
+    if objectives.parts != theirs.parts or rivals(one.fitness.spec) or not named <= set(labels):
         return {label: sign / len(labels) for label, sign in signs.items()}
     weights: dict[str, float] = defaultdict(float)
-    for members in objectives.members.values():
-        for label in members:
-            weights[label] += signs[label] / len(members) / len(objectives.members)
+    for shares in objectives.shares.values():
+        for label, share in shares.items():
+            weights[label] += signs[label] * share / len(objectives.parts)
     return weights
 
 

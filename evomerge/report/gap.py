@@ -35,7 +35,7 @@ class Gap:
 def gaps(results: Results) -> list[Gap]:
     """Of finalists, then of references, each in the order of the table of finalists: by their selection score."""
     found = [_gap(results, contender) for contender in (*results.finalists, *results.references)]
-    return sorted(found, key=lambda gap: (gap.contender.kind, _selection_loss(results, gap.contender)))
+    return sorted(found, key=lambda gap: (gap.contender.kind, _rank(results, gap.contender)))
 
 
 def candidate_of(results: Results, contender: Contender) -> Candidate | None:
@@ -48,10 +48,10 @@ def believed_of(results: Results, contender: Contender) -> Estimate | None:
     candidate = candidate_of(results, contender)
     if candidate is None:
         return None
-    own = mean_of_objectives(results.fitness, candidate.estimates)
+    own = mean_of_objectives(results, candidate)
     if not contender.complete("search"):
         return own
-    sample = mean_of_objectives(results.fitness, contender.estimates["search"])
+    sample = mean_of_objectives(results, contender, "search")
     return Estimate(own.value, math.hypot(own.stderr, sample.stderr), own.num_items)
 
 
@@ -82,9 +82,7 @@ def _judged(loss: Estimate) -> str:
 
 def _gap(results: Results, contender: Contender) -> Gap:
     scores: dict[str, Estimate] = {
-        split: mean_of_objectives(results.fitness, contender.estimates[split])
-        for split in SPLITS
-        if contender.complete(split)
+        split: mean_of_objectives(results, contender, split) for split in SPLITS if contender.complete(split)
     }
     believed = believed_of(results, contender) if contender.kind == "finalist" else scores.get("search")
     loss = None
@@ -94,5 +92,5 @@ def _gap(results: Results, contender: Contender) -> Gap:
     return Gap(contender, believed, scores, loss)
 
 
-def _selection_loss(results: Results, contender: Contender) -> float:
-    return results.mean_loss(contender, "selection") if contender.complete("selection") else math.inf
+def _rank(results: Results, contender: Contender) -> tuple[float, float]:
+    return results.rank(contender, "selection") if contender.complete("selection") else (math.inf, math.inf)

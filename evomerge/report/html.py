@@ -23,6 +23,7 @@ from evomerge.report.yardstick import of_objectives
 from evomerge.runs.front import point_in_words, reference_point
 from evomerge.runs.results import Contender, Results
 from evomerge.settings import Settings
+from evomerge.spaces.lineage import is_breed
 
 FILE_NAME = "report.html"
 
@@ -73,6 +74,7 @@ def page(folder: Path, results: Results, settings: Settings, identity: Mapping[s
         "gaps": gaps(results) if results.finalists else [],
         "gap_sentence": in_words(results),
         "objectives_axis": of_objectives(results.fitness).axis,
+        "headings": tables.headings(results.fitness),
         "recipes": [_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
         "fitness": results.fitness,
         "models": _models(settings, identity),
@@ -121,14 +123,18 @@ def _tasks(results: Results) -> list[dict[str, Any]]:
     for objective, labels in results.fitness.objectives.members.items():
         for label in labels:
             named[label].append(objective)
+    for constraint in results.fitness.spec.constraints:
+        if constraint.task is not None:
+            named[constraint.task].append("constraint")
     return [
-        {"label": label, "entry": entry, "objectives": ", ".join(named[label]) or "none: finalists only"}
+        {"label": label, "entry": entry, "objectives": ", ".join(dict.fromkeys(named[label])) or "none: finalists only"}
         for label, entry in results.fitness.spec.tasks.items()
     ]
 
 
 def _setup(results: Results, settings: Settings) -> dict[str, str]:
-    genes = f", {len(results.candidates[0].genome)} genes" if results.candidates else ""
+    is_fixed = bool(results.candidates) and not is_breed(settings.search_space)  # members have no genes
+    genes = f", {len(results.candidates[0].genome)} genes" if is_fixed else ""
     return {
         "search space": f"{settings.file('search_space')}{genes}",
         "fitness": settings.file("fitness"),

@@ -35,8 +35,8 @@ def standing(results: Results) -> Standing:
     complete = [finalist for finalist in results.finalists if finalist.complete("selection")]
     if not complete:
         return Standing((), {}, {})
-    joint = Joint.of(results.fitness, complete, "selection")
-    losses_SCO = joint.losses(joint.draws())
+    joint = Joint.of(results, complete, "selection")
+    losses_SCO = joint.ranking_losses(joint.draws())
     names = [one.name for one in complete]
     on_front = dict(zip(names, membership(losses_SCO).tolist(), strict=True))
     pairs = [(one, other) for one in names for other in names]

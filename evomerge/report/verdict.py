@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from evomerge.fitness import Estimate, subset_mean
-from evomerge.report.yardstick import Yardstick, of_tasks
+from evomerge.report.yardstick import Yardstick, directions_of_tasks, of_tasks
 from evomerge.runs.results import Contender, Results, mean
 
 Outcome: TypeAlias = Literal["better", "worse", "not distinguishable"]
@@ -47,12 +47,15 @@ class Verdict:
         yardstick: What is compared.
         score: Of the chosen merge.
         differences: Against every reference with test scores, the strongest reference first.
+        broken: Constraints that the chosen merge breaks on the test split, in words, and how far; None where the
+            fitness has no constraints.
     """
 
     best: Contender
     yardstick: Yardstick
     score: Estimate
     differences: tuple[Difference, ...]
+    broken: Mapping[str, float] | None = None
 
     @property
     def headline(self) -> str:
@@ -71,12 +74,18 @@ class Verdict:
         items = f"{self.score.num_items} test items that no decision rests on"
         start = f"The chosen merge, {self.best.name}, scores {shown(self.score)} ({self.yardstick.name}, {items})"
         if not self.differences:
-            return f"{start}."
+            return f"{start}.{self._constraints()}"
         strongest = self.differences[0]
         gain = f"{abs(strongest.gain.value):.3f} ± {strongest.gain.stderr:.3f}"
         side = "better" if strongest.gain.value >= 0 else "worse"
         rival = f"{strongest.reference.name} ({shown(strongest.score)})"
-        return f"{start}: {gain} {side} than the strongest reference, {rival}{self._doubts()}."
+        return f"{start}: {gain} {side} than the strongest reference, {rival}{self._doubts()}.{self._constraints()}"
+
+    def _constraints(self) -> str:
+        if self.broken is None:
+            return ""
+        broken = [f"{text} (by {excess:.3f})" for text, excess in self.broken.items()]
+        return f" There it breaks {listed(broken)}." if broken else " There it holds all constraints."
 
     def _doubts(self) -> str:
         tied, worse = self._names("not distinguishable"), self._names("worse")
@@ -102,7 +111,15 @@ def verdict(results: Results) -> Verdict | None:
         Difference(rival, yardstick.mean(rival.estimates["test"]), gain(results, best, rival)) for rival in rivals
     ]
     differences.sort(key=lambda difference: difference.gain.value)
-    return Verdict(best, yardstick, yardstick.mean(best.estimates["test"]), tuple(differences))
+    score, broken = yardstick.mean(best.estimates["test"]), _broken(results, best)
+    return Verdict(best, yardstick, score, tuple(differences), broken)
+
+
+def _broken(results: Results, best: Contender) -> dict[str, float] | None:
+    constraints = results.fitness.spec.constraints
+    violations = results.worth(best, "test").violations
+    excesses = {constraint.text: excess for constraint, excess in zip(constraints, violations, strict=True)}
+    return {text: excess for text, excess in excesses.items() if excess > 0} if constraints else None
 
 
 def chosen(results: Results) -> Contender | None:
@@ -116,8 +133,8 @@ def gain(results: Results, one: Contender, other: Contender) -> Estimate:
     The standard error is that of paired differences, item by item: both were asked the same, so what makes an item hard
     for both cancels. Tasks are taken to err independently.
     """
-    tasks = results.fitness.objectives.tasks_up
-    return mean([_gain_on(label, one, other, 1 if up else -1) for label, up in tasks.items()])
+    directions = directions_of_tasks(results.fitness)
+    return mean([_gain_on(label, one, other, 1 if up else -1) for label, up in directions.items()])
 
 
 def _gain_on(label: str, one: Contender, other: Contender, sign: int) -> Estimate:

@@ -55,7 +55,7 @@ def _volumes(results: Results, point: Losses) -> Iterator[Volume]:
 
 
 def _volume(results: Results, who: str, contenders: Sequence[Contender], split: SplitName, point: Losses) -> Volume:
-    joint = Joint.of(results.fitness, contenders, split)
-    losses = [results.fitness.objectives.losses(contender.estimates[split]) for contender in contenders]
+    joint = Joint.of(results, contenders, split)
+    losses = [results.worth(contender, split).losses for contender in contenders]
     drawn = [hypervolume(losses_CO, point) for losses_CO in joint.losses(joint.draws(NUM_DRAWS)).tolist()]
     return Volume(who, split, shape_of(losses, point), stdev(drawn))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evomerge.fitness import Estimate, Fitness
-from evomerge.runs.results import mean
+from evomerge.runs.results import Candidate, Contender, Results, mean
 
 METRICS = {
     "acc": "accuracy",
@@ -58,7 +58,7 @@ class Yardstick:
 
 def of_tasks(fitness: Fitness) -> Yardstick:
     """The mean of all tasks, also of those that no objective names."""
-    return _yardstick(dict(fitness.objectives.tasks_up), "task")
+    return _yardstick(directions_of_tasks(fitness), "task")
 
 
 def of_objectives(fitness: Fitness) -> Yardstick:
@@ -66,14 +66,19 @@ def of_objectives(fitness: Fitness) -> Yardstick:
     return _yardstick(dict(fitness.objectives.higher_is_better), "objective")
 
 
-def mean_of_objectives(fitness: Fitness, estimates: Mapping[str, Estimate]) -> Estimate:
-    """The mean of the objectives, from task scores of one split."""
-    return of_objectives(fitness).mean(fitness.objectives.values(estimates))
+def mean_of_objectives(results: Results, one: Candidate | Contender, split: str = "search") -> Estimate:
+    """The mean of the objectives on one split."""
+    return of_objectives(results.fitness).mean(results.values(one, split))
+
+
+def directions_of_tasks(fitness: Fitness) -> dict[str, bool]:
+    """Whether higher is better, by task."""
+    return dict(fitness.objectives.directions)
 
 
 def metric_of(fitness: Fitness, labels: tuple[str, ...]) -> str:
     """What the scores of some tasks are, in words."""
-    metrics = dict.fromkeys(fitness.spec.tasks[label].metric for label in labels)
+    metrics = dict.fromkeys(fitness.spec.tasks[label].metric_words for label in labels)
     return " and ".join(METRICS.get(metric, metric) for metric in metrics)
 
 

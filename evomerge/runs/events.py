@@ -96,12 +96,14 @@ class Assessed:
 
     Attributes:
         name: `candidate 17`, `favourite`, or the reference's name.
-        kind: `finalist` or `reference`.
+        kind: `finalist` or `reference`; or `rival`, a model that candidates are compared with but not made of, where
+            it is scored before the search.
         split: `selection` or `test`.
         digest: Of the recipe.
         recipe: Plain data of the recipe.
         items: What it was asked.
-        responses: Its score on every item; empty if it failed.
+        responses: Its score on every item, or the number of its answer where the metric is agreement; empty if it
+            failed.
         failure: Why it failed, None if it did not.
     """
 

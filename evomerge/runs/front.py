@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pymoo.indicators.hv import HV
 
+from evomerge.fitness.items import SPLITS
 from evomerge.runs.results import Results, ranked
 
 Losses: TypeAlias = tuple[float, ...]
@@ -81,8 +82,7 @@ def reference_point(results: Results) -> Losses:
     merge that is worse than all the models it is made of adds nothing, and a broken one cannot move the corner. Before
     the references are scored, candidates stand in for them.
     """
-    objectives = results.fitness.objectives
-    marks = [objectives.losses(scores) for one in results.references for scores in one.estimates.values() if scores]
+    marks = [results.worth(one, split).losses for one in results.references for split in SPLITS if one.complete(split)]
     marks = marks or [one.losses for one in results.scored]
     return tuple(max(1.0, *column) for column in zip(*marks, strict=True)) or (1.0,) * results.fitness.num_objectives
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from evomerge import seeds
 from evomerge.fitness import Fitness, subset_mean
+from evomerge.fitness.goals import Forgetting
 from evomerge.fitness.spec import SplitName
-from evomerge.runs.results import Contender
+from evomerge.runs.results import Contender, Results
 
 NUM_DRAWS = 10_000
 """A share of so many draws has a standard error of at most .005."""
@@ -31,60 +32,96 @@ class Joint:
     same documents of the harness. Other tasks are taken to err independently.
 
     Attributes:
-        contenders: In the order of the rows.
+        contenders: In the order of the first C of R rows; the others are the models that they are compared with.
+        rivals: Row of each of these models, by name.
         fitness: Whose T tasks and O objectives these are.
-        means_CT: Score of each contender on each task.
-        covariance_KK: Of the errors of these scores; K = C·T, tasks of a contender side by side.
+        means_RT: Score of each on each task.
+        covariance_KK: Of the errors of these scores; K = R·T, tasks of a row side by side.
     """
 
     contenders: tuple[Contender, ...]
+    rivals: Mapping[str, int]
     fitness: Fitness
-    means_CT: Floats
+    means_RT: Floats
     covariance_KK: Floats
 
     @classmethod
-    def of(cls, fitness: Fitness, contenders: Sequence[Contender], split: SplitName) -> Joint:
+    def of(cls, results: Results, contenders: Sequence[Contender], split: SplitName) -> Joint:
         """Take in the responses of contenders that are complete on a split.
 
         Args:
-            fitness: The run's.
+            results: The run's.
             contenders: At least one.
             split: On which.
         """
-        items, tasks = fitness.items(split), fitness.spec.tasks
+        rivals = {name: len(contenders) + row for row, name in enumerate(results.rivals(split))}
+        everyone = [*contenders, *(results.contenders[name] for name in rivals)]
+        items, tasks = results.fitness.items(split), results.fitness.spec.tasks
         documents = dict.fromkeys((tasks[label].task, item) for label in tasks for item in items[label])
         places = {document: place for place, document in enumerate(documents)}
-        means_CT = np.zeros((len(contenders), len(tasks)))
-        errors_CTI = np.zeros((len(contenders), len(tasks), len(places)))
+        means_RT = np.zeros((len(everyone), len(tasks)))
+        errors_RTI = np.zeros((len(everyone), len(tasks), len(places)))
         for column, (label, entry) in enumerate(tasks.items()):
             places_I = [places[entry.task, item] for item in items[label]]
-            for row, contender in enumerate(contenders):
-                scores_I = contender.responses[split][label]
-                means_CT[row, column] = contender.estimates[split][label].value
-                errors_CTI[row, column, places_I] = _errors(scores_I.astype(np.float64))
-        errors_KI = errors_CTI.reshape(-1, len(places))
-        return cls(tuple(contenders), fitness, means_CT, errors_KI @ errors_KI.T)
+            for row, contender in enumerate(everyone):
+                means_RT[row, column] = contender.estimates[split][label].value
+                errors_RTI[row, column, places_I] = _errors(contender.responses[split][label].astype(np.float64))
+        errors_KI = errors_RTI.reshape(-1, len(places))
+        return cls(tuple(contenders), rivals, results.fitness, means_RT, errors_KI @ errors_KI.T)
 
     def draws(self, number: int = NUM_DRAWS) -> Floats:
-        """Task scores drawn from the distribution, shape (number, C, T); the same at every call."""
+        """Task scores drawn from the distribution, shape (number, R, T); the same at every call."""
         variances_K, axes_KK = np.linalg.eigh(self.covariance_KK)
         variances_K[variances_K < 1e-12 * variances_K.max()] = 0  # else equal answers would draw apart
         standard_SK = seeds.generator(0, "runs", "joint").standard_normal((number, len(variances_K)))
         errors_SK = standard_SK @ (axes_KK * np.sqrt(variances_K)).T
-        return self.means_CT + errors_SK.reshape(number, *self.means_CT.shape)
+        drawn_SRT: Floats = self.means_RT + errors_SK.reshape(number, *self.means_RT.shape)
+        return drawn_SRT
 
-    def values(self, scores_SCT: Floats, name: str) -> Floats:
+    def values(self, scores_SRT: Floats, name: str) -> Floats:
         """An objective, or else a task, at some task scores, shape (S, C); equal to nine digits are equal."""
-        labels = list(self.fitness.spec.tasks)
-        members = self.fitness.objectives.members.get(name, (name,))
-        values_SC: Floats = scores_SCT[..., [labels.index(label) for label in members]].mean(axis=-1).round(9)
+        values_SC: Floats = self._values(scores_SRT, name)[:, : len(self.contenders)]
         return values_SC
 
-    def losses(self, scores_SCT: Floats) -> Floats:
+    def losses(self, scores_SRT: Floats) -> Floats:
         """The objectives' losses at some task scores, shape (S, C, O)."""
         directions = self.fitness.objectives.higher_is_better
-        values = {name: self.values(scores_SCT, name) for name in directions}
+        values = {name: self.values(scores_SRT, name) for name in directions}
         return np.stack([1 - values[name] if up else values[name] for name, up in directions.items()], axis=-1)
+
+    def violations(self, scores_SRT: Floats) -> dict[str, Floats]:
+        """How far each constraint of the run is broken, by its words, shape (S, C); 0 or less where it holds."""
+        found: dict[str, Floats] = {}
+        for constraint in self.fitness.spec.constraints:
+            values_SR = self._values(scores_SRT, str(constraint.task or constraint.objective))
+            rival_S1 = values_SR[:, [self.rivals[constraint.of]]] if constraint.of else None
+            broken: Any = constraint.violation(cast(Any, values_SR), cast(Any, rival_S1))  # of all draws at once
+            found[constraint.text] = broken[:, : len(self.contenders)].round(9)
+        return found
+
+    def ranking_losses(self, scores_SRT: Floats) -> Floats:
+        """Losses with those who break constraints behind all others (Deb's rule; `fitness.constraints`), (S, C, O)."""
+        losses_SCO = self.losses(scores_SRT)
+        excess_SC = sum((np.maximum(broken, 0) for broken in self.violations(scores_SRT).values()), np.zeros(1))
+        worst_S11 = losses_SCO.max(axis=(1, 2), keepdims=True)
+        excess_SC1 = np.broadcast_to(excess_SC, losses_SCO.shape[:2])[..., None]
+        return np.where(excess_SC1 > 0, worst_S11 + excess_SC1, losses_SCO)
+
+    def _values(self, scores_SRT: Floats, name: str) -> Floats:
+        """The same, of everyone, shape (S, R)."""
+        labels, objectives = list(self.fitness.spec.tasks), self.fitness.objectives
+        part = objectives.parts.get(name)
+        if part is None:
+            task_SR: Floats = scores_SRT[..., labels.index(name)].round(9)
+            return task_SR
+        columns = [labels.index(label) for label in part.tasks]
+        scores_SRM = scores_SRT[..., columns]
+        if isinstance(part, Forgetting):
+            up_M = np.array([1 if objectives.directions[label] else -1 for label in part.tasks])
+            scores_SRM = np.maximum(0, (scores_SRM[:, [self.rivals[part.of]]] - scores_SRM) * up_M)
+        shares_M = np.array([objectives.shares[name][label] for label in part.tasks])
+        values_SR: Floats = (scores_SRM @ shares_M).round(9)
+        return values_SR
 
 
 def dominance(losses_SCO: Floats) -> Floats:

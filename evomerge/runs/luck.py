@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from evomerge import seeds
 from evomerge.fitness.estimators.configs import MeanConfig
+from evomerge.fitness.rivals import rivals
 from evomerge.runs.joint import Floats
 from evomerge.runs.results import Results
 
@@ -25,10 +26,11 @@ def luck_of_the_pick(results: Results) -> Floats | None:
     have learnt of the items from those before them shows on both halves, so that it is not part of this.
 
     Returns:
-        Loss, float64, one per scored candidate; 0 at the first. None where scores are no plain means of responses.
+        Loss, float64, one per scored candidate; 0 at the first. None where scores are no plain means of responses, or
+        compare with a model.
     """
     are_means = isinstance(results.fitness.spec.estimator, MeanConfig) or not results.examiner.is_sequential
-    if not are_means or not results.scored:
+    if not are_means or rivals(results.fitness.spec) or not results.scored:
         return None
     sums_LNI, asked_LNI = _responses(results)
     half_SI = _halves(sums_LNI.shape[2])
@@ -70,8 +72,8 @@ def _mean_losses(results: Results, scores_LNI: Floats, asked_LNI: Floats, half_S
         means_LSN = (half_SI @ scores_LNI.transpose(0, 2, 1)) / (half_SI @ asked_LNI.transpose(0, 2, 1))
     labels, objectives = list(results.fitness.spec.searched), results.fitness.objectives
     losses = []
-    for name, members in objectives.members.items():
-        mean_SN = means_LSN[[labels.index(label) for label in members]].mean(axis=0)
+    for name, shares in objectives.shares.items():
+        mean_SN = sum((share * means_LSN[labels.index(label)] for label, share in shares.items()), np.zeros(1))
         losses.append(1 - mean_SN if objectives.higher_is_better[name] else mean_SN)
     loss_SN: Floats = np.mean(losses, axis=0)
     return loss_SN

@@ -19,7 +19,7 @@ class Choice:
     Attributes:
         contender: The finalist.
         key: What the preference minimises, on the selection split; infinite where it is out of the question.
-        meets: Probability that it meets all bounds.
+        meets: Probability that it meets all bounds and constraints.
         share: Probability that it is the one with the lowest key. Both allow for the errors of the selection scores, by
             draws from the finalists' joint distribution (`runs/joint.py`).
     """
@@ -37,7 +37,7 @@ class Pick:
     Attributes:
         choices: All finalists with selection scores, the picked one first.
         tied: Those with the same key as the picked one.
-        num_eligible: How many finalists meet the bounds.
+        num_eligible: How many finalists meet the bounds and the run's own constraints.
     """
 
     choices: tuple[Choice, ...]
@@ -65,18 +65,18 @@ def pick(results: Results, preference: Preference, where: str) -> Pick:
     finalists = [finalist for finalist in results.finalists if finalist.complete("selection")]
     if not finalists:
         raise EvomergeError(f"{where}: no finalist has been scored on the selection split yet. Resume the run first.")
-    joint = Joint.of(results.fitness, finalists, "selection")
-    scores_1CT = joint.means_CT[None]
-    num_eligible = int(preference.eligible(joint, scores_1CT).sum())
+    joint = Joint.of(results, finalists, "selection")
+    scores_1RT = joint.means_RT[None]
+    num_eligible = int(preference.eligible(joint, scores_1RT).sum())
     if not num_eligible:
         raise ConfigError.at(where, _infeasible(joint, preference))
-    keys_C = preference.keys(joint, scores_1CT)[0]
+    keys_C = preference.keys(joint, scores_1RT)[0]
     if not np.isfinite(keys_C).any():
         raise ConfigError.at(where, _kneeless(num_eligible))
-    drawn_SCT = joint.draws()
-    meets_C = preference.eligible(joint, drawn_SCT).mean(axis=0)
-    shares_C = _shares(preference.keys(joint, drawn_SCT))
-    mean_losses_C = joint.losses(scores_1CT)[0].mean(axis=1)
+    drawn_SRT = joint.draws()
+    meets_C = preference.eligible(joint, drawn_SRT).mean(axis=0)
+    shares_C = _shares(preference.keys(joint, drawn_SRT))
+    mean_losses_C = joint.losses(scores_1RT)[0].mean(axis=1)
     order = np.lexsort((mean_losses_C, keys_C)).tolist()  # stable: the last resort is the order of assessment
     return Pick(
         tuple(Choice(finalists[c], float(keys_C[c]), float(meets_C[c]), float(shares_C[c])) for c in order),
@@ -92,22 +92,19 @@ def _shares(keys_SC: Floats) -> Floats:
 
 
 def _infeasible(joint: Joint, preference: Preference) -> str:
-    """Which bounds cannot be met, or that they exclude one another; and who comes nearest."""
-    scores_1CT = joint.means_CT[None]
-    deficits_BC = np.array([bound.deficits(joint, scores_1CT)[0] for bound in preference.bounds])
+    """Which bound nobody meets, or that they exclude one another; and who comes nearest."""
+    deficits = {text: found[0] for text, found in preference.deficits(joint, joint.means_RT[None]).items()}
     names = [contender.name for contender in joint.contenders]
-    split = f"on the selection items, among {len(names)} finalists"
-    for bound, deficits_C in zip(preference.bounds, deficits_BC, strict=True):
+    among = f"on the selection items, among {len(names)} finalists"
+    for text, deficits_C in deficits.items():
         if (deficits_C > 0).all():
             nearest = int(deficits_C.argmin())
-            value = joint.values(scores_1CT, bound.name)[0, nearest]
-            return f"nobody has {bound} {split}. The nearest is {names[nearest]} with {value:.4g}; move the bound there."
-    nearest = int(deficits_BC.max(axis=0).argmin())
-    values = ", ".join(
-        f"{bound.name} {joint.values(scores_1CT, bound.name)[0, nearest]:.4g}" for bound in preference.bounds
-    )
-    together = " and ".join(map(str, preference.bounds))
-    return f"nobody has {together} together {split}, though each alone can be met. The nearest is {names[nearest]}: {values}."
+            return f"nobody has {text} {among}. {names[nearest]} comes nearest, {deficits_C[nearest]:.4g} from it."
+    worst_C = np.max(list(deficits.values()), axis=0)
+    nearest = int(worst_C.argmin())
+    missed = " and ".join(f"{found[nearest]:.4g} from {text}" for text, found in deficits.items() if found[nearest] > 0)
+    together = f"nobody has {' and '.join(deficits)} together {among}, though each alone can be met"
+    return f"{together}. {names[nearest]} comes nearest, {missed}."
 
 
 def _kneeless(num_eligible: int) -> str:

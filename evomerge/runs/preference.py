@@ -27,10 +27,10 @@ class Bound:
     def __str__(self) -> str:
         return f"{self.name} {'≥' if self.is_floor else '≤'} {self.limit:.4g}"
 
-    def deficits(self, joint: Joint, scores_SCT: Floats) -> Floats:
+    def deficits(self, joint: Joint, scores_SRT: Floats) -> Floats:
         """How far each contender is from meeting it, shape (S, C); 0 or less where it does."""
-        values_SC = joint.values(scores_SCT, self.name)
-        return self.limit - values_SC if self.is_floor else values_SC - self.limit
+        values_SC = joint.values(scores_SRT, self.name)
+        return (self.limit - values_SC if self.is_floor else values_SC - self.limit).round(9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +47,26 @@ class Preference:
     bounds: tuple[Bound, ...] = ()
     at_knee: bool = False
 
-    def eligible(self, joint: Joint, scores_SCT: Floats) -> Flags:
-        """Who meets all bounds, shape (S, C)."""
-        met_SC = np.ones(scores_SCT.shape[:2], bool)
-        for bound in self.bounds:
-            met_SC &= bound.deficits(joint, scores_SCT) <= 0
+    def deficits(self, joint: Joint, scores_SRT: Floats) -> dict[str, Floats]:
+        """How far each contender is from every bound and from the run's own constraints, by their words, (S, C)."""
+        own = {str(bound): bound.deficits(joint, scores_SRT) for bound in self.bounds}
+        return own | joint.violations(scores_SRT)
+
+    def eligible(self, joint: Joint, scores_SRT: Floats) -> Flags:
+        """Who meets all of these, shape (S, C)."""
+        met_SC = np.ones((len(scores_SRT), len(joint.contenders)), bool)
+        for deficits_SC in self.deficits(joint, scores_SRT).values():
+            met_SC &= deficits_SC <= 0
         return met_SC
 
-    def keys(self, joint: Joint, scores_SCT: Floats) -> Floats:
+    def keys(self, joint: Joint, scores_SRT: Floats) -> Floats:
         """What is minimised, shape (S, C); infinite for those who are not eligible.
 
         It is the mean loss Σ w·loss / Σ w. For the knee it is the sum of the losses, each scaled to [0, 1] between the
         best and the worst on the front of those who are eligible; it is infinite outside the front, and where it is not
         below 1, for such a member does not bulge out of the line or plane between the corners (Das 1999).
         """
-        losses_SCO, eligible_SC = joint.losses(scores_SCT), self.eligible(joint, scores_SCT)
+        losses_SCO, eligible_SC = joint.losses(scores_SRT), self.eligible(joint, scores_SRT)
         if not self.at_knee:
             weights_O = np.array([self.weights.get(name, 1.0) for name in joint.fitness.objectives.names])
             return np.where(eligible_SC, losses_SCO @ weights_O / weights_O.sum(), np.inf).round(9)

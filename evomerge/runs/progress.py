@@ -23,6 +23,7 @@ class Progress:
         sheets: Answers of the candidates that were scored themselves, by number.
         failures: Why candidates failed, by number.
         losses: Of every candidate told, by number.
+        violations: Of every candidate told, by number.
         spent: What scoring has cost.
     """
 
@@ -33,6 +34,7 @@ class Progress:
     sheets: dict[int, Sheet] = field(default_factory=dict)
     failures: dict[int, Failed] = field(default_factory=dict)
     losses: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    violations: dict[int, tuple[float, ...]] = field(default_factory=dict)
     spent: Spent = field(default_factory=Spent)
     _first: dict[str, int] = field(default_factory=dict)
 
@@ -52,11 +54,15 @@ class Progress:
                 if self._first.get(self.digests[number]) == number:  # whoever proposes it again may try again
                     del self._first[self.digests[number]]
             case Told(number=number):
-                self.losses[number] = event.losses
+                self.losses[number], self.violations[number] = event.losses, event.violations
 
     def sheet(self, number: int) -> Sheet:
         """A candidate's answers, none at first."""
         return self.sheets.get(number, Sheet())
+
+    def sheets_before(self, generation: int) -> dict[int, Sheet]:
+        """Answers of the candidates of earlier generations, by number."""
+        return {n: sheet for n, sheet in sorted(self.sheets.items()) if self.generations[n] < generation}
 
     @property
     def untold(self) -> list[int]:

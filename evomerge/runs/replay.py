@@ -37,7 +37,7 @@ def scored(told: Told, progress: Progress, examiner: Examiner) -> Scored:
     source = progress.sources[told.number]
     if told.number in progress.failures:
         return Scored(told.losses, told.violations, told.errors)
-    expected_I = examiner.exam(progress.generations[source]).expected(progress.sheets[source])
+    expected_I = examiner.exam(progress.generations[source], progress).expected(progress.sheets[source])
     return Scored(told.losses, told.violations, told.errors, expected_I)
 
 

@@ -14,7 +14,11 @@ from evomerge.documents import parse
 from evomerge.errors import EvomergeError
 from evomerge.execution import Responses
 from evomerge.fitness import Estimate, Fitness
+from evomerge.fitness.constraints import feasible_first, total_violation
 from evomerge.fitness.examiner import Examiner
+from evomerge.fitness.fitness import Worth
+from evomerge.fitness.items import SPLITS
+from evomerge.fitness.rivals import rivals, scored_against
 from evomerge.recipe import Recipe
 from evomerge.runs.events import Asked, Assessed, Evaluated, Event, Failed, Finished, Told
 from evomerge.runs.log import RunLog, identity_of
@@ -63,10 +67,11 @@ class Contender:
 
     Attributes:
         name: For tables and figures.
-        kind: `finalist` or `reference`.
+        kind: `finalist` or `reference`; `rival` while the search goes on, for a model it is only compared with.
         digest: Of its recipe.
         recipe: What was merged.
-        estimates: Task scores, by split; those of a split on which it failed are empty.
+        estimates: Task scores, by split; there are none of a split on which it failed, or on which a model that it is
+            compared with is still to be scored.
         responses: The scores of single items behind them, by split.
     """
 
@@ -104,6 +109,8 @@ class Results:
         for time_s, event in log.timed_events():
             began_s = time_s if began_s is None else began_s
             self._take(event, time_s - began_s)
+        for split in SPLITS:
+            self._settle(split)
 
     @property
     def finalists(self) -> list[Contender]:
@@ -121,13 +128,19 @@ class Results:
         return [candidate for candidate in self.candidates if candidate.estimates]
 
     def front(self, split: str = "selection") -> list[Contender]:
-        """Finalists that no other finalist beats on all objectives of a split."""
+        """Finalists that no other finalist beats on all objectives of a split.
+
+        One that breaks a constraint there is beaten by every one that holds them all.
+        """
         complete = [contender for contender in self.finalists if contender.complete(split)]
-        losses = [self.fitness.objectives.losses(contender.estimates[split]) for contender in complete]
+        worths = [self.worth(contender, split) for contender in complete]
+        losses = feasible_first([worth.losses for worth in worths], [worth.violations for worth in worths])
         return [complete[index] for index in ranked(losses)[0]] if complete else []
 
     def best(self) -> Contender:
-        """The finalist with the lowest mean loss on the selection split; the test split has no say.
+        """Of the finalists that hold all constraints on the selection split, the one with the lowest mean loss there.
+
+        Where none holds them, the one that breaks them least. The test split has no say.
 
         Raises:
             EvomergeError: If no finalist has been scored.
@@ -135,12 +148,31 @@ class Results:
         complete = [contender for contender in self.finalists if contender.complete("selection")]
         if not complete:
             raise EvomergeError("no finalist has been scored on the selection split yet. Resume the run first.")
-        return min(complete, key=lambda contender: self.mean_loss(contender, "selection"))
+        return min(complete, key=lambda contender: self.rank(contender, "selection"))
+
+    def rank(self, contender: Contender, split: str) -> tuple[float, float]:
+        """What orders contenders on a split: how far they break constraints, then the mean loss."""
+        return total_violation(self.worth(contender, split).violations), self.mean_loss(contender, split)
 
     def mean_loss(self, contender: Contender, split: str) -> float:
         """Mean of the objectives' losses on a split."""
-        losses = self.fitness.objectives.losses(contender.estimates[split])
+        losses = self.worth(contender, split).losses
         return sum(losses) / len(losses)
+
+    def worth(self, contender: Contender, split: str) -> Worth:
+        """Losses and violations on a split."""
+        return self.fitness.worth(contender.estimates[split], self.rivals(split))
+
+    def values(self, one: Candidate | Contender, split: str = "search") -> dict[str, Estimate]:
+        """The objectives' values of a candidate on the search split, or of a contender on any."""
+        if isinstance(one, Candidate):
+            return self.fitness.objectives.values(one.estimates, self.examiner.rival_estimates)
+        return self.fitness.objectives.values(one.estimates[split], self.rivals(split))
+
+    def rivals(self, split: str) -> dict[str, Estimates]:
+        """Scores on a split of the models that others are compared with; those that are not known are left out."""
+        named = {name: self.contenders.get(name) for name in rivals(self.fitness.spec)}
+        return {name: model.estimates[split] for name, model in named.items() if model and model.complete(split)}
 
     def mean_of_tasks(self, contender: Contender, split: str) -> Estimate:
         """Mean over all tasks of the fitness, every task counting alike."""
@@ -149,7 +181,7 @@ class Results:
     @cached_property
     def examiner(self) -> Examiner:
         """Who examined the candidates."""
-        return Examiner(self.fitness, self._seed, models_scored(self._log))
+        return examiner_of(self._log, self.fitness, self._seed)
 
     def _take(self, event: Event, at_s: float) -> None:
         self.seconds = at_s
@@ -170,8 +202,7 @@ class Results:
                 if contender is None or contender.digest != digest:  # a resumed run may have another favourite
                     recipe = parse(Recipe, dict(tree), name)
                     contender = self.contenders[name] = Contender(name, kind, digest, recipe)
-                contender.estimates[split] = self._estimates(responses)
-                contender.responses[split] = responses
+                contender.kind, contender.responses[split] = kind, responses
             case Finished(reason):
                 self.finished = reason
 
@@ -181,17 +212,34 @@ class Results:
         source = self.progress.sources[candidate.number]
         if candidate.failure is None:
             sheet = self.progress.sheets[source]
-            candidate.estimates = self.examiner.exam(self.progress.generations[source]).estimates(sheet)
+            candidate.estimates = self.examiner.exam(self.progress.generations[source], self.progress).estimates(sheet)
             candidate.num_items = sheet.num_items
 
-    def _estimates(self, responses: Responses) -> Estimates:
-        return self.fitness.estimates(responses) if responses else {}
+    def _settle(self, split: str) -> None:
+        """Make scores of a split's answers, unless the models that they are compared with are still to be scored."""
+        answered = {one.name: one.responses[split] for one in self.contenders.values() if one.responses.get(split)}
+        if not set(rivals(self.fitness.spec)) <= set(answered):
+            return
+        for name, responses in answered.items():
+            contender = self.contenders[name]
+            contender.responses[split] = scored_against(self.fitness.spec, responses, answered)
+            contender.estimates[split] = self.fitness.estimates(responses, answered)
 
 
-def models_scored(log: RunLog) -> dict[str, Responses]:
-    """What the models answered on the search items before the first candidate was proposed, by name."""
+def examiner_of(log: RunLog, fitness: Fitness, seed: int) -> Examiner:
+    """The examiner of a run whose models have been scored.
+
+    Raises:
+        EvomergeError: If a model that candidates are compared with could not be scored.
+    """
+    return Examiner(fitness, seed, models_scored(log, "reference"), models_scored(log, "reference", "rival"))
+
+
+def models_scored(log: RunLog, *kinds: str) -> dict[str, Responses]:
+    """What models of these kinds answered on the search items before the first candidate was proposed, by name."""
     before = itertools.takewhile(lambda event: not isinstance(event, Asked), log.events())
-    return {event.name: event.responses for event in before if isinstance(event, Assessed) and event.responses}
+    assessed = (event for event in before if isinstance(event, Assessed) and event.kind in kinds)
+    return {event.name: event.responses for event in assessed if event.responses}
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate:

@@ -7,18 +7,30 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
-from evomerge.documents import Tree, Value, fault, key, parse
+from evomerge.documents import Tree, Value, fault, key, parse, suggestion, tree_of
 from evomerge.errors import ConfigError, Problem
 from evomerge.recipe.adapters import base_faults
 from evomerge.recipe.calibration import Calibration, StatisticKind
 from evomerge.recipe.measures import measured_models
 from evomerge.recipe.recipe import DType, ModelRef, Recipe, TokenizerPolicy
+from evomerge.recipe.route import Ends
 from evomerge.recipe.where import Role
-from evomerge.spaces.genes import ChoiceGene, Gene, Scalar
-from evomerge.spaces.holes import check_holes, fill, genes_in, open_holes
+from evomerge.spaces.holes import check_holes, corners, fill, genes_in, open_holes
+from evomerge.spaces.routes import RouteHole, Segments
 
 RESERVED_NAMES = ("uniform", "favourite")
 """Reports call the plain average of the experts and the optimiser's belief so."""
+
+
+def check_models(models: dict[str, ModelRef]) -> dict[str, ModelRef]:
+    """Validator that refuses names that reports use otherwise and adapters without a base, and changes nothing."""
+    for name in RESERVED_NAMES:
+        if name in models:
+            raise fault(f'"{name}" is what reports call something else. Give the model another name.')
+    if groundless := [*base_faults(models)]:
+        (_, *place), what = groundless[0]
+        raise fault(f"{key(place)}: {what}")
+    return models
 
 
 class Groups(Value):
@@ -66,29 +78,25 @@ class SpaceFile(Value):
         models: Checkpoints by name: a path, or a mapping with `path` and `digest`.
         groups: How the genes of a blend's `pipe` are repeated over the model; absent: not at all.
         blends: Blends as in a recipe, in which any value may be a hole.
-        seeds: Individuals to start from: names of presets, or presets with parameters.
+        route: As in a recipe, in which any value may be a hole, or a generator of routes by name.
+        ends: As in a recipe; absent beside a generator: all from its first source.
+        seeds: Individuals to start from: names of presets, or presets with parameters; `neutral` leaves every gene at
+            the value that does nothing.
         calibration: As in a recipe: by the name of a model, the data that its statistics are measured on.
     """
 
     evomerge: Literal["space/1"]
-    models: dict[str, ModelRef] = pydantic.Field(min_length=1)
+    models: Annotated[dict[str, ModelRef], pydantic.Field(min_length=1), pydantic.AfterValidator(check_models)]
     groups: Groups | None = None
-    blends: Annotated[dict[str, dict[str, Tree]], pydantic.AfterValidator(check_holes)]
+    blends: Annotated[dict[str, dict[str, Tree]], pydantic.AfterValidator(check_holes)] = pydantic.Field(
+        default_factory=dict
+    )
+    route: RouteHole | None = None
+    ends: Ends | None = None
     seeds: tuple[Tree, ...] = ()
     dtype: DType | None = None
     tokenizer: TokenizerPolicy | None = None
     calibration: dict[str, Calibration] | None = None
-
-    @pydantic.field_validator("models")
-    @classmethod
-    def _distinct(cls, models: dict[str, ModelRef]) -> dict[str, ModelRef]:
-        for name in RESERVED_NAMES:
-            if name in models:
-                raise fault(f'"{name}" is what reports call something else. Give the model another name.')
-        if groundless := [*base_faults(models)]:
-            (_, *place), what = groundless[0]
-            raise fault(f"{key(place)}: {what}")
-        return models
 
     @pydantic.field_validator("seeds")
     @classmethod
@@ -104,15 +112,38 @@ class SpaceFile(Value):
             raise fault('"groups" repeat the genes of a "pipe", but no blend has one. Write one, or drop the groups.')
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _route_stands(self) -> Self:
+        """Names that only this file can give its generator."""
+        known = [*self.models, *self.blends]
+        for source in (*self.route.sources, self.route.home) if self.route else ():
+            if source not in known:
+                raise fault(f'route: "{source}" is neither a model nor a blend. {suggestion(source, known)}')
+        for name in self.route.own_blends if self.route else ():
+            if name in known:
+                raise fault(f'"{name}" is what the route calls a blend of its own. Give yours another name.')
+        return self
+
     def recipe_tree(self, blends: Mapping[str, Tree]) -> dict[str, Tree]:
-        """The plain data of a recipe with these blends."""
+        """The plain data of a recipe with these blends; its route, where there is one, only names the sources."""
         models = {name: model.model_dump(exclude_none=True) for name, model in self.models.items()}
         tree: dict[str, Tree] = {"models": models, "blends": blends, "dtype": self.dtype}
+        if self.route:
+            tree["route"] = [{"from": source} for source in self.route.sources]
+        if ends := self._ends:
+            tree["ends"] = tree_of(ends)
         if self.tokenizer:
             tree["tokenizer"] = {"from": self.tokenizer.source}
         if self.calibration:
             tree["calibration"] = {n: data.model_dump(exclude_none=True) for n, data in self.calibration.items()}
         return tree
+
+    @property
+    def _ends(self) -> Ends | None:
+        """The ends, the same for all genomes."""
+        if self.ends or not self.route or (isinstance(self.route, Segments) and self.blends):
+            return self.ends
+        return Ends(embeddings=self.route.home, norm=self.route.home, head=self.route.home)
 
 
 def parse_space(tree: Tree, where: str) -> SpaceFile:
@@ -129,7 +160,7 @@ def parse_space(tree: Tree, where: str) -> SpaceFile:
         except ConfigError as error:
             problems |= dict.fromkeys(error.problems)
     ConfigError.raise_if_any(problems)
-    if not list(genes_in(open_holes(dict(space.blends), name=key))):
+    if space.route is None and not list(genes_in(open_holes(dict(space.blends), name=key))):
         advice = "Make some value of a blend a hole, such as {float: [0, 1]}, or use `evomerge export`."
         raise ConfigError.at(where, f"nothing varies. {advice}")
     return space
@@ -144,17 +175,4 @@ def measured_in(space: SpaceFile, where: str) -> list[tuple[str, StatisticKind]]
 def _corner_trees(space: SpaceFile) -> Iterator[dict[str, Tree]]:
     """The plain data of recipes at the ends of every hole."""
     opened = open_holes(dict(space.blends), name=key)
-    yield from (space.recipe_tree(fill(opened, values)) for values in _corners(list(genes_in(opened))))
-
-
-def _corners(genes: list[Gene]) -> Iterator[dict[str, Scalar]]:
-    """Enough points of the space to meet every end of every gene."""
-    options = {gene.name: _ends(gene) for gene in genes}
-    yield from (
-        {name: ends[min(index, len(ends) - 1)] for name, ends in options.items()}
-        for index in range(max(map(len, options.values()), default=1))
-    )
-
-
-def _ends(gene: Gene) -> tuple[Scalar, ...]:
-    return gene.options if isinstance(gene, ChoiceGene) else (gene.low, gene.high)
+    yield from (space.recipe_tree(fill(opened, values)) for values in corners(list(genes_in(opened))))

@@ -144,6 +144,19 @@ def fill(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
     return tree
 
 
+def corners(genes: Sequence[Gene]) -> Iterator[dict[str, Scalar]]:
+    """Enough points of a space to meet every end of every gene, as values by name."""
+    options = {gene.name: _ends(gene) for gene in genes}
+    yield from (
+        {name: ends[min(index, len(ends) - 1)] for name, ends in options.items()}
+        for index in range(max(map(len, options.values()), default=1))
+    )
+
+
+def _ends(gene: Gene) -> tuple[Scalar, ...]:
+    return gene.options if isinstance(gene, ChoiceGene) else (gene.low, gene.high)
+
+
 def is_list(tree: Tree) -> bool:
     """Whether a node of plain data is a sequence of nodes."""
     return isinstance(tree, Sequence) and not isinstance(tree, str)

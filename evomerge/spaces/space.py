@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evomerge.documents import Tree, parse, shown
+from evomerge.documents import Tree, key, parse, shown, tree_of
 from evomerge.errors import ConfigError, EvomergeError, Problem
 from evomerge.recipe.recipe import ModelRef, Recipe
 from evomerge.recipe.stages import SLOTS
@@ -14,7 +14,8 @@ from evomerge.recipe.where import Role
 from evomerge.spaces.file import Groups, SpaceFile
 from evomerge.spaces.genes import Gene, Genome
 from evomerge.spaces.holes import Path, fill, genes_in, open_holes
-from evomerge.spaces.starts import NotInSpace, encode, start_pipes
+from evomerge.spaces.routes import RouteGenerator
+from evomerge.spaces.starts import NotInSpace, encode, neutral, start_pipes
 
 _OUTSIDE: tuple[Role, ...] = ("embedding", "head")
 """Roles that lie outside the layers."""
@@ -32,12 +33,21 @@ class SearchSpace:
         template: Plain data of a recipe with genes for leaves.
         seeds: Genomes to start from.
         where: Name of the file, for messages.
+        route: What makes layers in an order of the genes; None: the last blend's own.
+        num_layers: How many layers the models have.
     """
 
     genes: tuple[Gene, ...]
     template: Tree
     seeds: tuple[Genome, ...]
     where: str
+    route: RouteGenerator | None = None
+    num_layers: int = 0
+
+    @property
+    def summary(self) -> str:
+        """What is searched, in a few words."""
+        return f"{len(self.genes)} genes"
 
     def decode(self, genome: Genome) -> Recipe:
         """The recipe of a genome.
@@ -51,7 +61,11 @@ class SearchSpace:
             if not gene.contains(value):
                 raise EvomergeError(f"{self.where}: gene {gene.name} cannot be {shown(value)}.")
         values = {gene.name: value for gene, value in zip(self.genes, genome, strict=True)}
-        return parse(Recipe, fill(self.template, values), self.where)
+        tree = fill(self.template, values)
+        if self.route is not None:
+            drawn = self.route.draw(values, self.num_layers)
+            tree |= {"blends": tree["blends"] | drawn.blends, "route": [*map(tree_of, drawn.route)]}
+        return parse(Recipe, tree, self.where)
 
 
 def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, where: str) -> SearchSpace:
@@ -70,9 +84,15 @@ def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, wher
     if space.groups:
         _check_bands(space.groups, num_layers, where)
     blends = {name: _opened(name, blend, space.groups, num_layers) for name, blend in space.blends.items()}
+    genes, route = tuple(genes_in(blends)), space.route
+    if route is not None:
+        faults = route.misfits(num_layers)
+        ConfigError.raise_if_any(Problem(f"{where}: {key(('route', *place))}", what) for place, what in faults)
+        models = {name: model.model_copy(update={"layers": num_layers}) for name, model in models.items()}
+        genes += route.genes(num_layers)
     template = space.model_copy(update={"models": dict(models)}).recipe_tree(blends)
-    genes = tuple(genes_in(blends))
-    return SearchSpace(genes, template, _seeds(space, blends, genes, where), where)
+    template |= {} if route is None else {"route": tree_of(route)}
+    return SearchSpace(genes, template, _seeds(space, blends, genes, where), where, route, num_layers)
 
 
 def _check_bands(groups: Groups, num_layers: int, where: str) -> None:
@@ -86,12 +106,17 @@ def _check_bands(groups: Groups, num_layers: int, where: str) -> None:
 
 
 def _seeds(space: SpaceFile, blends: Mapping[str, Tree], genes: tuple[Gene, ...], where: str) -> tuple[Genome, ...]:
-    result = [*blends.values()][-1]
+    result = [*blends.values()][-1] if blends else None
     genomes: dict[Genome, None] = {}
     problems = []
     for index, start in enumerate(space.seeds):
         place = f"{where}: seeds[{index}]"
         try:
+            if start == "neutral":
+                genomes[neutral(genes)] = None
+                continue
+            if result is None:
+                raise NotInSpace('there is no blend that it could be. Only "neutral" can be meant')
             alternatives = start_pipes(start, len(result["experts"]), place)
             genomes[encode(alternatives, result, genes)] = None
         except NotInSpace as reason:

@@ -51,6 +51,15 @@ def start_pipes(start: Tree, num_experts: int, where: str) -> tuple[list[StageVa
     return ([stage for stage in preset.pipe(num_experts) if tree_of(stage) not in _NEUTRAL[stage.slot]],)
 
 
+def neutral(genes: Sequence[Gene]) -> Genome:
+    """The genome in which every gene does nothing.
+
+    Raises:
+        NotInSpace: If a gene has no such value.
+    """
+    return tuple(_value(gene, {}) for gene in genes)
+
+
 def encode(alternatives: Sequence[list[StageValue]], blend: Mapping[str, Tree], genes: Sequence[Gene]) -> Genome:
     """The genome whose recipe does the same to every group of a blend.
 

@@ -119,7 +119,7 @@ class OptimizerContract(ABC):
 
     def test_proposals_are_plain_values_of_the_genes(self) -> None:
         for genome in self._loop().run(self.budget, workers=1):
-            _check_genome(self.genes, genome)
+            self.check(genome)
 
     def test_the_same_seed_gives_the_same_run(self) -> None:
         assert self._loop().run(self.budget, workers=1) == self._loop().run(self.budget, workers=1)
@@ -160,31 +160,31 @@ class OptimizerContract(ABC):
     def test_ties_do_no_harm(self) -> None:
         tied = Scored((0.25,) * self.num_objectives)
         for genome in self._loop(judge=lambda _: tied).run(self.budget, workers=1):
-            _check_genome(self.genes, genome)
+            self.check(genome)
 
     def test_huge_losses_do_no_harm(self) -> None:
         def judge(genome: Genome) -> Scored:
-            size = 1e308 if _positions(self.genes, genome)[0] > 0.5 else -1e308
+            size = 1e308 if self.positions(genome)[0] > 0.5 else -1e308
             return Scored((size,) * self.num_objectives)
 
         for genome in self._loop(judge=judge).run(self.budget, workers=1):
-            _check_genome(self.genes, genome)
+            self.check(genome)
 
     def test_violations_are_accepted(self) -> None:
         def judge(genome: Genome) -> Scored:
-            return Scored(self.judge(genome).losses, (_positions(self.genes, genome)[0] - 0.5, -1.0))
+            return Scored(self.judge(genome).losses, (self.positions(genome)[0] - 0.5, -1.0))
 
         for genome in self._loop(judge=judge).run(self.budget, workers=1):
-            _check_genome(self.genes, genome)
+            self.check(genome)
 
     def test_it_starts_from_seeds(self) -> None:
-        seeds = [tuple(_end(gene, last) for gene in self.genes) for last in (False, True)]
+        seeds = [self.end(last=last) for last in (False, True)]
         runs = []
         for _ in range(2):
             optimizer = self.make(self.genes, self.num_objectives, seed=0, seeds=seeds, budget=self.budget)
             runs.append(Loop(optimizer, self.judge).run(self.budget, workers=1))
         for genome in runs[0]:
-            _check_genome(self.genes, genome)
+            self.check(genome)
         assert runs[0] == runs[1]
         assert runs[0] != self._loop().run(self.budget, workers=1), "the seeds changed nothing"
 
@@ -194,7 +194,7 @@ class OptimizerContract(ABC):
             loop.run(budget, workers=1)
             favourite = loop.optimizer.favourite()
             if favourite is not None:
-                _check_genome(self.genes, favourite)
+                self.check(favourite)
 
     def test_it_beats_random_search(self) -> None:
         import pytest
@@ -206,7 +206,7 @@ class OptimizerContract(ABC):
         for seed in range(3):
             rng = np.random.default_rng(seed)
             found.append(self._best(self._loop(seed).run(budget, workers=1)))
-            chance.append(self._best([tuple(_drawn(gene, rng) for gene in self.genes) for _ in range(budget)]))
+            chance.append(self._best([self.draw(rng) for _ in range(budget)]))
         assert sum(found) < sum(chance)
 
     def test_misuse_is_refused(self) -> None:
@@ -229,9 +229,25 @@ class OptimizerContract(ABC):
         with pytest.raises(EvomergeError, match="second time"):
             optimizer.tell(0, good)
 
+    def check(self, genome: Genome) -> None:
+        """Assert that a genome is one of the space."""
+        _check_genome(self.genes, genome)
+
+    def positions(self, genome: Genome) -> list[float]:
+        """Where a genome lies in the space, as numbers from 0 to 1."""
+        return [_position(gene, value) for gene, value in zip(self.genes, genome, strict=True)]
+
+    def draw(self, rng: np.random.Generator) -> Genome:
+        """A random genome."""
+        return tuple(_drawn(gene, rng) for gene in self.genes)
+
+    def end(self, *, last: bool) -> Genome:
+        """The genome at the first or the last end of everything."""
+        return tuple(_end(gene, last) for gene in self.genes)
+
     def judge(self, genome: Genome) -> Scored:
         """One sphere per objective over the genes' positions, with centres spread over the space."""
-        positions = np.array(_positions(self.genes, genome))
+        positions = np.array(self.positions(genome))
         centres = [(k + 1) / (self.num_objectives + 2) for k in range(self.num_objectives)]
         return Scored(tuple(float(np.mean((positions - centre) ** 2)) for centre in centres))
 
@@ -252,10 +268,6 @@ def _check_genome(genes: Sequence[Gene], genome: Genome) -> None:
         assert type(value) in (float, int, str, bool), f"{gene.name}: {type(value)} is not a plain Python value"
         assert gene.contains(value), f"{gene.name}: {value!r} lies outside the gene"
         assert isinstance(value, float) or not isinstance(gene, FloatGene), f"{gene.name}: {value!r} is not a float"
-
-
-def _positions(genes: Sequence[Gene], genome: Genome) -> list[float]:
-    return [_position(gene, value) for gene, value in zip(genes, genome, strict=True)]
 
 
 def _position(gene: Gene, value: Scalar) -> float:

@@ -1,9 +1,10 @@
 import pytest
 import yaml
 
-from evomerge.documents import parse
+from evomerge.documents import parse, tree_of
 from evomerge.errors import ConfigError
 from evomerge.fitness import FitnessSpec
+from evomerge.fitness.measures import Margin
 
 SHOWN = """
 evomerge: fitness/1
@@ -80,3 +81,90 @@ def test_an_objective_of_an_unknown_task_is_told_the_nearest_one() -> None:
 def test_a_document_without_substance_is_refused(change: dict[str, object]) -> None:
     (problem,) = (text for text in problems_of(yaml.safe_load(SHOWN) | change) if "objectives.math[" not in text)
     assert problem.startswith(f"fitness/x.yaml: {next(iter(change))}")
+
+
+def test_a_constrained_task_is_asked_in_the_search() -> None:
+    tree = yaml.safe_load(SHOWN) | {
+        "objectives": {"math": ["math_en"]},
+        "constraints": [{"task": "form_ja", "at_least": 0.95, "of": "base"}, {"objective": "math", "at_least": 0.1}],
+    }
+    assert parse(FitnessSpec, tree, "f").searched == ("math_en", "form_ja")
+
+
+def test_a_measure_is_a_mapping_and_a_metric_of_lm_eval_a_name() -> None:
+    tree = yaml.safe_load(SHOWN)
+    tree["tasks"]["math_en"]["metric"] = {"name": "margin", "softness": 1}
+    tree["tasks"]["math_ja"]["metric"] = {"name": "agreement", "with": "math"}
+    tasks = parse(FitnessSpec, tree, "f").tasks
+    assert tasks["math_en"].metric == Margin(softness=1)
+    assert [task.metric_name for task in tasks.values()] == ["margin", "agreement", "acc"]
+    assert [task.metric_words for task in tasks.values()] == ["soft margin per byte", "agreement with math", "acc"]
+    assert [task.agrees_with for task in tasks.values()] == [None, "math", None]
+    assert parse(FitnessSpec, tree_of(parse(FitnessSpec, tree, "f")), "f").tasks == tasks
+
+
+def test_problems_of_goals_and_measures_come_at_once() -> None:
+    tree = yaml.safe_load(SHOWN) | {
+        "objectives": {
+            "one": {"tasks": ["math_em", "math_en"], "weights": [1, 2, 3]},
+            "two": {"forgetting": ["form_jp"], "of": "base"},
+            "three": {"tasks": ["math_en"], "weights": [0]},
+            "four": {"mean": ["math_en"]},
+            "five": {"forgetting": ["form_ja"]},
+            "six": "math_en",
+        },
+    }
+    tree["tasks"]["math_en"]["metric"] = {"name": "margn"}
+    tree["tasks"]["math_ja"]["metric"] = {"name": "margin", "per": "token"}
+    tree["tasks"]["form_ja"]["metric"] = {"name": "brevity"}
+    forms = "[a, b], {tasks: [a, b], weights: [2, 1]} or {forgetting: [a], of: base}"
+    assert problems_of(tree) == [
+        'fitness/x.yaml: tasks.math_en.metric: margn is not a measure. Did you mean "margin"?',
+        'fitness/x.yaml: tasks.math_ja.metric.per: "token" is not allowed. Allowed: answer, byte, character.',
+        'fitness/x.yaml: tasks.form_ja.metric: "half_length" is missing. Add it.',
+        "fitness/x.yaml: objectives.three.weights[0]: 0 is not above 0. Give more than 0.",
+        f"fitness/x.yaml: objectives.four: {{mean: [math_en]}} is not an objective. Write {forms}.",
+        'fitness/x.yaml: objectives.five: "of" is missing. Add it.',
+        f"fitness/x.yaml: objectives.six: math_en is not an objective. Write {forms}.",
+    ]
+
+
+def test_goals_name_tasks_and_objectives_that_there_are() -> None:
+    tree = yaml.safe_load(SHOWN) | {
+        "objectives": {
+            "one": {"tasks": ["math_em", "math_en"], "weights": [1, 2, 3]},
+            "two": {"forgetting": ["form_jp", "form_ja", "form_ja"], "of": "base"},
+        },
+    }
+    assert problems_of(tree) == [
+        'fitness/x.yaml: objectives.one.tasks[0]: "math_em" is not one of the tasks. Did you mean "math_en"?',
+        "fitness/x.yaml: objectives.one.weights: 3 weights for 2 tasks. Give one for each, in their order.",
+        'fitness/x.yaml: objectives.two.forgetting[0]: "form_jp" is not one of the tasks. Did you mean "form_ja"?',
+        'fitness/x.yaml: objectives.two.forgetting[2]: "form_ja" is named twice. Name each task once.',
+    ]
+
+
+def test_problems_of_constraints_come_at_once() -> None:
+    constraints = [
+        {"task": "math_em", "at_least": 0.5},
+        {"objective": "maths", "at_most": 0.5},
+        {"task": "math_en", "at_least": 0.5},
+    ]
+    assert problems_of(yaml.safe_load(SHOWN) | {"constraints": constraints}) == [
+        'fitness/x.yaml: constraints[0].task: "math_em" is not one of the tasks. Did you mean "math_en"?',
+        'fitness/x.yaml: constraints[1].objective: "maths" is not one of the objectives. Did you mean "math"?',
+    ]
+    constraints = [
+        {"task": "math_en"},
+        {"task": "math_en", "objective": "math", "at_least": 0.5},
+        {"at_least": 0.5},
+        {"task": "math_en", "at_least": 0.5, "at_most": 0.6},
+        {"task": "math_en", "at_least": -0.5, "of": "base"},
+    ]
+    assert problems_of(yaml.safe_load(SHOWN) | {"constraints": constraints}) == [
+        "fitness/x.yaml: constraints[0]: give either `at_least` or `at_most`.",
+        "fitness/x.yaml: constraints[1]: name either a `task` or an `objective`.",
+        "fitness/x.yaml: constraints[2]: name either a `task` or an `objective`.",
+        "fitness/x.yaml: constraints[3]: give either `at_least` or `at_most`.",
+        "fitness/x.yaml: constraints[4]: -0.5 is no share of base's value. Give 0 or more, or leave `of` out.",
+    ]

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from evomerge.checkpoints import stretches_of
 from evomerge.documents import parse
 from evomerge.errors import CandidateFailed
 from evomerge.merging import Library, Merge, Provenance, ResidentModel, export_model
@@ -119,3 +120,20 @@ def test_other_tokens_cannot_be_merged(folder: Path) -> None:
     ):
         export_model(recipe_of(folder, RULES[0]), Library(), folder / "out", Provenance("A test."))
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("ends", [(0, 200), (100, 500), (511, 560)])
+def test_spans_cut_the_shared_rows_alone(folder: Path, ends: tuple[int, int]) -> None:
+    rule = {"where": {"span": list(ends)}, "pipe": [{"weigh": [0.0, 1.0]}]}
+    models = {name: {"path": str(folder / name)} for name in ROWS}
+    mix = {"experts": ["a", "padded"], "rules": [rule, {"pipe": [{"weigh": [1.0, 0.0]}]}]}
+    merge = Merge(parse(Recipe, {"models": models, "blends": {"mix": mix}}, "recipe"), Library())
+    stretches, (start, stop) = stretches_of(merge.donor), ends
+    for stretch in stretches:
+        a, padded = (load_file(folder / name / "model.safetensors")[stretch.name] for name in ("a", "padded"))
+        wanted = a.flatten().clone()
+        first, after = max(start, stretch.start) - stretch.start, min(stop, stretch.stop, stretch.start + 34 * 16)
+        part = slice(first, max(first, after - stretch.start))
+        wanted[part] = padded.flatten()[part]
+        assert torch.equal(merge.rounded(stretch.name).flatten(), wanted)
+        assert torch.equal(merge.tensor(stretch.name).flatten(), wanted)

@@ -200,7 +200,10 @@ def test_a_blend_may_use_earlier_ones_and_no_later_ones() -> None:
         ({"evomerge": "recipe/2"}, 'evomerge: "recipe/2" is not allowed. Did you mean "recipe/1"?'),
         ({"models": {}}, "models: 0 entries are too few. Give 1 or more."),
         ({"models": {"base": {"pth": "x"}}}, 'models.base: "pth" is not a known key. Did you mean "path"?'),
-        ({"blends": {}}, "blends: 0 entries are too few. Give 1 or more."),
+        (
+            {"blends": {}},
+            "blends: there are none. Name a blend, or say by a route which layers of which models to take.",
+        ),
         ({"blends": {"mix": 3}}, "blends.mix: 3 is not a mapping."),
         ({"blendz": {}}, ': "blendz" is not a known key. Did you mean "blends"?'),
     ],

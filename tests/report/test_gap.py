@@ -16,7 +16,7 @@ def test_a_belief_is_the_searchs_own_with_the_error_of_its_items(make_run: Calla
     candidate = candidate_of(results, finalist)
     assert candidate is not None
     assert f"candidate {candidate.number}" == finalist.name
-    believed, sample = believed_of(results, finalist), mean_of_objectives(results.fitness, finalist.estimates["search"])
+    believed, sample = believed_of(results, finalist), mean_of_objectives(results, finalist, "search")
     assert believed is not None
     assert believed.value == pytest.approx(1 - np.mean(candidate.losses))
     assert believed.stderr == pytest.approx(sample.stderr), "all search items were asked, so that only they err"

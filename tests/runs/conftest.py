@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +26,11 @@ def make_results(tmp_path: Path) -> Iterator[Callable[..., Results]]:
     def make(
         finalists: Scores,
         references: Scores | None = None,
-        objectives: Mapping[str, Sequence[str]] | None = None,
+        objectives: Mapping[str, Any] | None = None,
         lower_is_better: Sequence[str] = (),
         harness_task: str | None = None,
         candidates: Sequence[Mapping[str, Sequence[float]]] = (),
+        **options: Any,
     ) -> Results:
         some = next(iter([*finalists.values(), *candidates]))
         spec = FitnessSpec.model_validate(
@@ -36,6 +38,7 @@ def make_results(tmp_path: Path) -> Iterator[Callable[..., Results]]:
                 "evomerge": "fitness/1",
                 "tasks": {label: {"task": harness_task or label, "metric": "acc"} for label in some},
                 "objectives": objectives or {label: [label] for label in some},
+                **options,
             }
         )
         directions = {label: label not in lower_is_better for label in some}
@@ -45,16 +48,17 @@ def make_results(tmp_path: Path) -> Iterator[Callable[..., Results]]:
         log = RunLog.create(tmp_path / f"run {len(logs)}")
         logs.append(log)
         events: list[Event] = [Started({"seed": 0})]
+        for name, scores in (references or {}).items():
+            events.append(_assessed(name, "reference", "search", items, scores))
+        models = {name: fitness.estimates(_responses(scores)) for name, scores in (references or {}).items()}
         for number, scores in enumerate(candidates):
             responses = _responses(scores)
-            losses = fitness.objectives.losses(fitness.estimates(responses))
+            losses = fitness.objectives.losses(fitness.estimates(responses), models)
             events += [Asked(number, (0.5,), f"{number:064}"), Evaluated(number, items, responses), Told(number, losses)]
         for kind, group in (("finalist", finalists), ("reference", references or {})):
             for name, scores in group.items():
                 for split in ("selection", "test"):
-                    answers = _responses(scores)
-                    tree = tree_of(_RECIPE)
-                    events.append(Assessed(name, kind, split, _RECIPE.digest, tree, items, answers))
+                    events.append(_assessed(name, kind, split, items, scores))
         log.append(*events)
         return Results(log, fitness)
 
@@ -64,6 +68,12 @@ def make_results(tmp_path: Path) -> Iterator[Callable[..., Results]]:
 
 
 _RECIPE = Recipe(models={"a": ModelRef(path="a")}, blends={"b": Blend(experts=("a",), pipe=(Linear(reduce="sum"),))})
+
+
+def _assessed(
+    name: str, kind: str, split: str, items: dict[str, tuple[int, ...]], scores: Mapping[str, Sequence[float]]
+) -> Assessed:
+    return Assessed(name, kind, split, _RECIPE.digest, tree_of(_RECIPE), items, _responses(scores))
 
 
 def _responses(scores: Mapping[str, Sequence[float]]) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ MANY = 0.015
 
 
 def joint_of(results: Results) -> Joint:
-    return Joint.of(results.fitness, results.finalists, "selection")
+    return Joint.of(results, results.finalists, "selection")
 
 
 def answers(seed: int, num_items: int = 200, **rates: float) -> dict[str, dict[str, list[float]]]:
@@ -81,7 +81,7 @@ def test_draws_are_the_same_at_every_call_and_have_the_moments(make_results: Cal
     joint = joint_of(make_results(answers(5, x=0.3, y=0.6)))
     drawn = joint.draws()
     assert np.array_equal(drawn, joint.draws())
-    assert drawn.mean(axis=0) == pytest.approx(joint.means_CT, abs=0.002)
+    assert drawn.mean(axis=0) == pytest.approx(joint.means_RT, abs=0.002)
     assert np.cov(drawn[..., 0].T) == pytest.approx(joint.covariance_KK, rel=0.1)
 
 
@@ -90,8 +90,35 @@ def test_losses_are_those_of_the_objectives(make_results: Callable[..., Results]
     results = make_results(scores, objectives={"up": ["a", "c"], "down": ["b"]}, lower_is_better=["b"])
     joint = joint_of(results)
     expected = results.fitness.objectives.losses(results.finalists[0].estimates["selection"])
-    assert joint.losses(joint.means_CT[None])[0, 0] == pytest.approx(expected, abs=1e-9)
-    assert joint.values(joint.means_CT[None], "c")[0, 0] == pytest.approx(1 / 3, abs=1e-9)
+    assert joint.losses(joint.means_RT[None])[0, 0] == pytest.approx(expected, abs=1e-9)
+    assert joint.values(joint.means_RT[None], "c")[0, 0] == pytest.approx(1 / 3, abs=1e-9)
+
+
+WEIGHTED = {"up": {"tasks": ["a", "c"], "weights": [3, 1]}, "kept": {"forgetting": ["a", "c"], "of": "base"}}
+
+
+def test_weights_and_what_was_forgotten_are_those_of_the_run(make_results: Callable[..., Results]) -> None:
+    finalists = {"x": {"a": [1, 0, 1], "c": [0, 0, 1]}, "y": {"a": [0, 0, 0], "c": [1, 1, 1]}}
+    base = {"base": {"a": [1, 1, 1], "c": [0, 1, 0]}}
+    constraints = [{"objective": "kept", "at_most": 0.2}, {"task": "a", "at_least": 0.5, "of": "base"}]
+    results = make_results(finalists, base, WEIGHTED, constraints=constraints)
+    joint = joint_of(results)
+    means = joint.means_RT[None]
+    for row, finalist in enumerate(results.finalists):
+        worth = results.worth(finalist, "selection")
+        assert joint.losses(means)[0, row] == pytest.approx(worth.losses, abs=1e-9)
+        broken = [violations[0, row] for violations in joint.violations(means).values()]
+        assert broken == pytest.approx(worth.violations, abs=1e-9)
+    assert list(joint.violations(means)) == ["kept at most 0.2", "a at least 0.5 of base"]
+    assert joint.ranking_losses(means)[0, 0] == pytest.approx(joint.losses(means)[0, 0]), "x holds them"
+    assert (joint.ranking_losses(means)[0, 1] > joint.losses(means)[0].max()).all(), "y breaks them"
+
+
+def test_what_was_forgotten_errs_with_the_model_that_knew_it(make_results: Callable[..., Results]) -> None:
+    base = {"base": {"a": [1, 0, 1, 0, 1, 1]}}
+    results = make_results({"x": base["base"]}, base, {"kept": {"forgetting": ["a"], "of": "base"}})
+    joint = joint_of(results)
+    assert not joint.values(joint.draws(), "kept").any(), "the same answers lose nothing, whatever the items"
 
 
 def test_a_single_item_is_as_uncertain_as_can_be(make_results: Callable[..., Results]) -> None:

@@ -41,5 +41,14 @@ def test_equal_candidates_leave_nothing_to_luck(make_results: Callable[..., Resu
     assert luck_of_the_pick(results) == pytest.approx(np.zeros(5))
 
 
+def test_it_is_not_told_where_scores_are_no_means_of_answers(make_results: Callable[..., Results]) -> None:
+    right, wrong = {"a": [1.0, 0.0] * 10}, {"a": [0.0, 0.0] * 10}
+    told = {"references": {"base": wrong, "math": right}, "candidates": [right, wrong]}
+    assert luck_of_the_pick(make_results({}, **told)) is not None
+    assert luck_of_the_pick(make_results({}, **told, estimator={"name": "parent", "items": 5})) is None
+    lost = {"kept": {"forgetting": ["a"], "of": "base"}}
+    assert luck_of_the_pick(make_results({}, {"base": wrong}, lost, candidates=[right, wrong])) is None
+
+
 def test_no_candidates_no_luck(make_results: Callable[..., Results]) -> None:
     assert luck_of_the_pick(make_results({"x": {"a": [1.0, 0.0]}})) is None

@@ -82,7 +82,7 @@ def test_lower_is_better_where_it_is(make_results: Callable[..., Results]) -> No
     results = make_results(nats, lower_is_better=["a"])
     assert pick(results, Preference(), "x").contender.name == "y"
     assert pick(results, Preference(bounds=(Bound("a", 1.6, False),)), "x").num_eligible == 1
-    with pytest.raises(ConfigError, match=r"nobody has a ≤ 1\.4 .* The nearest is y with 1\.5; move the bound there"):
+    with pytest.raises(ConfigError, match=r"nobody has a ≤ 1\.4 .* y comes nearest, 0\.1 from it"):
         pick(results, Preference(bounds=(Bound("a", 1.4, False),)), "x")
 
 
@@ -92,13 +92,21 @@ def test_bounds_on_tasks_that_no_objective_names(make_results: Callable[..., Res
     assert pick(results, Preference(bounds=(Bound("b", 0.2, True),)), "x").contender.name == "bulge"
 
 
+def test_the_runs_own_constraints_hold_in_any_case(make_results: Callable[..., Results]) -> None:
+    results = make_results(scores(FRONT), constraints=[{"task": "b", "at_least": 0.8}])
+    assert pick(results, Preference({"a": 9}), "x").contender.name == "ends b" == results.best().name
+    results = make_results(scores(FRONT), constraints=[{"task": "b", "at_least": 0.95}])
+    with pytest.raises(ConfigError, match=r"nobody has b at least 0\.95 on the .* ends b comes nearest, 0\.05 from it"):
+        pick(results, Preference(), "x")
+
+
 def test_bounds_that_exclude_one_another(front: Results) -> None:
     preference = Preference(bounds=(Bound("a", 0.8, True), Bound("b", 0.7, True)))
     with pytest.raises(ConfigError) as raised:
         pick(front, preference, "runs/x")
     message = str(raised.value)
     assert message.startswith("runs/x: nobody has a ≥ 0.8 and b ≥ 0.7 together")
-    assert "each alone can be met. The nearest is bulge: a 0.7, b 0.6." in message
+    assert "each alone can be met. bulge comes nearest, 0.1 from a ≥ 0.8 and 0.1 from b ≥ 0.7." in message
 
 
 def test_a_straight_front_has_no_knee(make_results: Callable[..., Results]) -> None:

@@ -9,6 +9,7 @@ import yaml
 from evomerge.documents import Tree, parse
 from evomerge.errors import ConfigError
 from evomerge.fitness import FitnessSpec
+from evomerge.fitness.goals import Mean
 from evomerge.recipe.mergekit import Layout, Spot
 from evomerge.spaces import SearchSpace, bind, parse_space
 from evomerge.spaces.evolve import convert_evolve
@@ -118,7 +119,7 @@ def test_equally_weighted_tasks_are_one_mean() -> None:
         {"name": "unseen", "weight": 0},
     ]
     spec, text = fitness(tasks, num_fewshot=3, limit=100)
-    assert spec.objectives == {"mean": ("gsm8k_train", "spartqa_train")}
+    assert spec.objectives == {"mean": Mean(tasks=("gsm8k_train", "spartqa_train"))}
     assert spec.tasks["gsm8k_train"].model_dump(exclude_none=True) == {
         "task": "gsm8k_train",
         "metric": "exact_match",
@@ -130,13 +131,19 @@ def test_equally_weighted_tasks_are_one_mean() -> None:
     assert "`fewshot_as_multiturn`" in text
 
 
-def test_other_weights_are_a_front() -> None:
+def test_other_weights_are_kept() -> None:
     spec, text = fitness(
         [{"name": "a", "weight": 2}, "b", {"name": "b", "metric": "acc_norm"}], apply_chat_template=False
     )
-    assert spec.objectives == {"a": ("a",), "b": ("b",), "b-2": ("b-2",)}
+    assert spec.objectives == {"mean": Mean(tasks=("a", "b", "b-2"), weights=(2, 1, 1))}
     assert not spec.apply_chat_template
-    assert "mergekit's weighted sum (a 2, b 1, b 1) is a front here" in text
+    assert "mergekit's weighted sum ranks alike" in text
+
+
+def test_weights_of_both_signs_are_a_front() -> None:
+    spec, text = fitness([{"name": "a", "weight": 2}, {"name": "b", "metric": "word_perplexity", "weight": -0.5}])
+    assert spec.objectives == {"a": Mean(tasks=("a",)), "b": Mean(tasks=("b",))}
+    assert "mergekit's weighted sum (a 2, b -0.5) is a front here" in text
 
 
 @pytest.mark.parametrize(

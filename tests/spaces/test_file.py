@@ -125,7 +125,10 @@ def test_a_choice_between_a_gate_and_none_may_share_a_density() -> None:
         ({"dtype": "int8"}, ': dtype: "int8" is not allowed. Allowed: bfloat16, float16, float32.'),
         ({"tokenizer": {"from": "x"}}, ': tokenizer.from: "x" is not a model. Allowed: base, ja, math.'),
         ({"blends": {"mix": 3}}, ": blends.mix: 3 is not a mapping."),
-        ({"blends": {}}, ": blends: 0 entries are too few. Give 1 or more."),
+        (
+            {"blends": {}},
+            ": blends: there are none. Name a blend, or say by a route which layers of which models to take.",
+        ),
         ({"blends": {"mix": BLEND | {"pip": 1}}}, ': blends.mix: "pip" is not a known key. Did you mean "pipe"?'),
         (
             {"seeds": [3]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -38,6 +39,8 @@ class Provenance(Value):
         misfit: Mean absolute error of a calibration model's score on one half of the items, predicted from the other:
             b of gp-IRT's λ.
         items: Digest of every item, in the order of the parameters.
+        digests: Of the models as recipes, in their order; empty where one is not known.
+        num_candidates: How many of the models, the last ones, are candidates of the run that recalibrated the bank.
     """
 
     evomerge: Literal["bank/1"] = "bank/1"
@@ -51,6 +54,8 @@ class Provenance(Value):
     seed: int
     misfit: float = pydantic.Field(ge=0)
     items: tuple[str, ...]
+    digests: tuple[str, ...] = ()
+    num_candidates: int = pydantic.Field(default=0, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,19 @@ class Bank:
         """Mean over the calibration models of the variance of a response: v of gp-IRT's λ."""
         return float(np.nanvar(self.responses_MN, axis=1).mean())
 
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits: of the parameters, responses and provenance, in whatever file they lie."""
+        digest = hashlib.sha256(self.provenance.model_dump_json().encode())
+        for _, array in sorted(self._tensors().items()):
+            digest.update(array.tobytes())
+        return digest.hexdigest()[:16]
+
+    def missing(self, digests: Sequence[str]) -> list[str]:
+        """Those of some items that the bank does not know."""
+        known = frozenset(self.provenance.items)
+        return [digest for digest in digests if digest not in known]
+
     def of(self, digests: Sequence[str], where: str) -> Bank:
         """The bank of some items, in their order.
 
@@ -82,20 +100,18 @@ class Bank:
         Raises:
             ConfigError: If the bank lacks an item, as one of another version of the task does.
         """
-        known = {digest: index for index, digest in enumerate(self.provenance.items)}
-        if missing := [digest for digest in digests if digest not in known]:
+        if missing := self.missing(digests):
             raise ConfigError.at(where, self._refusal(len(missing), len(digests)))
+        known = {digest: index for index, digest in enumerate(self.provenance.items)}
         rows_N = np.array([known[digest] for digest in digests], np.intp)
         provenance = self.provenance.model_copy(update={"items": tuple(digests)})
         return Bank(provenance, self.parameters.take(rows_N), self.responses_MN[:, rows_N])
 
     def save(self, path: Path) -> None:
         """Write a safetensors file; a file of that name is replaced at once."""
-        tensors = {**_arrays(self.parameters), "responses_MN": self.responses_MN}
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        save_file(contiguous, part, metadata={_KEY: self.provenance.model_dump_json()})
+        save_file(self._tensors(), part, metadata={_KEY: self.provenance.model_dump_json()})
         part.replace(path)
 
     @classmethod
@@ -123,6 +139,12 @@ class Bank:
         responses_MN = tensors.pop("responses_MN")
         return cls(provenance, ItemParameters(**tensors), responses_MN)
 
+    def _tensors(self) -> dict[str, Any]:
+        tensors = {field.name: getattr(self.parameters, field.name) for field in fields(self.parameters)}
+        return {
+            name: np.ascontiguousarray(array) for name, array in (tensors | {"responses_MN": self.responses_MN}).items()
+        }
+
     def _refusal(self, num_missing: int, num_items: int) -> str:
         known = self.provenance
         return (
@@ -130,10 +152,6 @@ class Bank:
             f"know {num_missing} of the {num_items} items: they are of another task, another version of it, or asked "
             "in another way. Fit a bank to responses on these items."
         )
-
-
-def _arrays(parameters: ItemParameters) -> dict[str, Any]:
-    return {field.name: getattr(parameters, field.name) for field in fields(parameters)}
 
 
 def _sizes(tensors: dict[str, Any]) -> tuple[int, ...] | None:

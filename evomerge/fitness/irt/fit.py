@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from evomerge import __version__
 from evomerge.errors import ConfigError
@@ -31,12 +32,12 @@ def fit_bank(
     method: Method = "2pl",
     num_dimensions: int = 5,
     seed: int = 0,
+    model_digests: Mapping[str, str] | None = None,
 ) -> Bank:
     """Fit item parameters to what some models answered. The result does not depend on the order of the items.
 
-    The same call recalibrates a bank: add the responses of a run's own candidates, NaN where they were not asked. Rules
-    of thumb for the number of models: 100 for the 1PL, 200 for the 2PL, 1,000 for the 3PL; with fewer, down to 8, the
-    priors carry much of the fit.
+    Rules of thumb for the number of models: 100 for the 1PL, 200 for the 2PL, 1,000 for the 3PL; with fewer, down to 8,
+    the priors carry much of the fit.
 
     Args:
         responses: Scores in [0, 1] by the model's name, one per item; NaN where it was not asked.
@@ -47,21 +48,15 @@ def fit_bank(
         method: The response model.
         num_dimensions: Of the abilities; only `mirt` has more than one.
         seed: Of the fit of `mirt`.
+        model_digests: What tells a model from others, by its name, for the provenance.
 
     Raises:
         ConfigError: If there are fewer than four models, rows of different lengths, an item twice, or scores outside
             [0, 1].
     """
     _check(responses, digests, task)
-    order_N = np.argsort(np.array(digests))
-    sorted_MN = np.array([np.asarray(row, np.float64) for row in responses.values()])[:, order_N]
-    fitted = (
-        fit_multidimensional(sorted_MN, num_dimensions, seed)
-        if method == "mirt"
-        else fit_unidimensional(sorted_MN, method)
-    )
-    misfit = _misfit(sorted_MN, fitted)
-    back_N = np.argsort(order_N)
+    responses_MN = np.array([np.asarray(row, np.float64) for row in responses.values()])
+    parameters, misfit = fit_items(responses_MN, digests, method, num_dimensions, seed)
     provenance = Provenance(
         version=__version__,
         task=task,
@@ -69,12 +64,41 @@ def fit_bank(
         metric=metric,
         models=tuple(responses),
         method=method,
-        num_dimensions=fitted.num_dimensions,
+        num_dimensions=parameters.num_dimensions,
         seed=seed,
         misfit=misfit,
         items=tuple(digests),
+        digests=tuple((model_digests or {}).get(name, "") for name in responses),
     )
-    return Bank(provenance, fitted.take(back_N), sorted_MN[:, back_N].astype(np.float32))
+    return Bank(provenance, parameters, responses_MN.astype(np.float32))
+
+
+def fit_items(
+    responses_MN: Floats,
+    digests: Sequence[str],
+    method: Method,
+    num_dimensions: int,
+    seed: int,
+    is_own_M: npt.NDArray[np.bool_] | None = None,
+) -> tuple[ItemParameters, float]:
+    """Item parameters and their misfit, whatever the order of the items.
+
+    Args:
+        responses_MN: In [0, 1]; NaN where a model was not asked an item.
+        digests: Of the items.
+        method: The response model.
+        num_dimensions: Of the abilities, for `mirt`.
+        seed: For `mirt`.
+        is_own_M: Which models are a run's own candidates; `mirt` makes no difference.
+    """
+    order_N = np.argsort(np.array(digests))
+    sorted_MN = responses_MN[:, order_N]
+    fitted = (
+        fit_multidimensional(sorted_MN, num_dimensions, seed)
+        if method == "mirt"
+        else fit_unidimensional(sorted_MN, method, is_own_M)
+    )
+    return fitted.take(np.argsort(order_N)), _misfit(sorted_MN, fitted)
 
 
 def _misfit(responses_MN: Floats, parameters: ItemParameters) -> float:

@@ -75,6 +75,9 @@ def _problems(blend: Blend, adapters: list[Adapted], where: str) -> Iterator[Pro
     """Why a blend of adapters is no adapter."""
     base = adapters[0].base
     changed = [name for name in base.names if any(adapter.has_factors(name) for adapter in adapters)]
+    if any(rule.where and rule.where.span for rule in blend.rules):
+        yield Problem(where, f"a span may cut matrices, and parts of a matrix have no factors. {_OTHERWISE}")
+        return
     for name in changed:
         if whole := [adapter.adapter.folder for adapter in adapters if adapter.is_whole(name)]:
             yield Problem(where, f"{whole[0]} brings {name} whole, which others change by factors. {_OTHERWISE}")

@@ -13,10 +13,8 @@ from evomerge.merging.norms import inner_products
 from evomerge.merging.site import Site
 from evomerge.merging.stages.reducers import said, weighed, weighted_sum
 from evomerge.merging.stages.signatures import Factor, Kind, Masks, Reducer
+from evomerge.recipe.sphere import STRAIGHT, sphere_weights
 from evomerge.recipe.stages import Karcher, Sphere
-
-_STRAIGHT = 1e-4
-"""Sines below this: the spherical formula loses its digits, and the linear one differs by less than 1e-8."""
 
 
 def spherical(
@@ -39,19 +37,6 @@ def sphere(first: torch.Tensor, second: torch.Tensor, t: float, straight_from: f
     return weighted_sum((first, second), sphere_weights(*products, t, straight_from))
 
 
-def sphere_weights(
-    square_first: float, square_second: float, dot: float, t: float, straight_from: float = 1.0
-) -> tuple[float, float]:
-    """The two factors of SLERP, from squared norms and inner product alone."""
-    norms = math.sqrt(square_first * square_second)
-    cosine = min(max(dot / norms, -1.0), 1.0) if norms > 0 else 1.0
-    angle = math.acos(cosine)
-    sine = math.sin(angle)
-    if sine < _STRAIGHT or abs(cosine) > straight_from:
-        return 1.0 - t, t
-    return math.sin((1.0 - t) * angle) / sine, math.sin(t * angle) / sine
-
-
 def sphere_along(first: torch.Tensor, second: torch.Tensor, reduce: Sphere) -> torch.Tensor:
     """Spherical interpolation of every row or column (NuSLERP of mergekit)."""
     axis = -1 if reduce.scope == "row" else 0
@@ -60,7 +45,7 @@ def sphere_along(first: torch.Tensor, second: torch.Tensor, reduce: Sphere) -> t
     cosine = torch.where(norms > 0, (one * other).sum(axis, keepdim=True) / norms, 1.0).clamp(-1, 1)
     angle = cosine.acos()
     sine = angle.sin()
-    straight = (sine < _STRAIGHT) | (cosine.abs() > reduce.straight_from)
+    straight = (sine < STRAIGHT) | (cosine.abs() > reduce.straight_from)
     sine = torch.where(straight, 1.0, sine)
     shares = (
         torch.where(straight, share, (share * angle).sin() / sine).to(torch.float32)

@@ -30,16 +30,30 @@ def blends_of(
     for cut in cuts:
         groups.setdefault((cut.base, cut.models), []).append(cut)
     blends: dict[str, dict[str, Tree]] = {}
-    for number, ((base, _), members) in enumerate(groups.items(), start=1):
-        blends[RESULT if len(groups) == 1 else f"part {number}"] = {
-            **({"origin": base} if base and resolver.measures_from_base else {}),
-            "experts": list(resolver.experts(members[0])),
-            "seed": seed,
-            "rules": [rule for region in regions(members, cuts, spots, filters, resolver) for rule in region.trees()],
-        }
+    for number, members in enumerate(groups.values(), start=1):
+        name = RESULT if len(groups) == 1 else f"part {number}"
+        blends[name] = blend_of(members, cuts, spots, filters, resolver, seed)
     if len(groups) > 1:
         blends[RESULT] = _picking(blends, list(groups.values()), cuts)
     return blends
+
+
+def blend_of(
+    members: Sequence[Cut],
+    cuts: Sequence[Cut],
+    spots: Sequence[Spot],
+    filters: Sequence[str],
+    resolver: Resolver,
+    seed: int,
+) -> dict[str, Tree]:
+    """The blend of some cuts that are merged from the same models; `cuts` are all of the file."""
+    base = members[0].base
+    return {
+        **({"origin": base} if base and resolver.measures_from_base else {}),
+        "experts": list(resolver.experts(members[0])),
+        "seed": seed,
+        "rules": [rule for region in regions(members, cuts, spots, filters, resolver) for rule in region.trees()],
+    }
 
 
 def _picking(blends: Mapping[str, Tree], groups: Sequence[Sequence[Cut]], cuts: Sequence[Cut]) -> dict[str, Tree]:

@@ -76,10 +76,12 @@ def rule_of(spot: Spot, rules: Sequence[PipeRule], where: str) -> int:
     """Index of the first rule for a tensor.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If there is none, or one for part of the tensor only.
     """
     for index, rule in enumerate(rules):
         if rule.where is None or rule.where.matches(*spot):
+            if rule.where and rule.where.span:
+                raise ConfigError.at(where, f"a span may cut {spot.name}, but mergekit merges whole tensors.")
             return index
     raise ConfigError.at(where, f"no rule is for {spot.name}, but mergekit merges all tensors. Add a rule at the end.")
 

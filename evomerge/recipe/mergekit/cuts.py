@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evomerge.documents import shown
@@ -13,10 +13,7 @@ from evomerge.recipe.mergekit.methods import Method
 from evomerge.recipe.mergekit.parameters import Scopes
 from evomerge.recipe.mergekit.settings import Place, Settings
 
-_STACKING = (
-    "Only layers that keep their places can be merged; stacking needs routes, which recipes do not have yet. "
-    "Use mergekit for this file."
-)
+_MISPLACED = "Only layers of one number can be merged. Use mergekit for this file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Cut:
 
 
 def cuts_of(document: MergekitDocument, layouts: Mapping[str, Layout], method: Method, faults: Faults) -> list[Cut]:
-    """The cuts of a file from the first layer to the last. What does not fit is added to `faults`.
+    """The cuts of a file from the result's first layer to its last. What does not fit is added to `faults`.
 
     Args:
         document: The file.
@@ -61,7 +58,6 @@ def cuts_of(document: MergekitDocument, layouts: Mapping[str, Layout], method: M
     section, place, scopes = _section(document, faults)
     if section.slices:
         cuts = list(_sliced(document, section.slices, (*place, "slices"), scopes, layouts, faults))
-        _check_order(cuts, layouts, (*place, "slices"), faults)
     else:
         cuts = _whole(document, section, place, scopes, layouts, faults)
     for cut in cuts:
@@ -129,7 +125,7 @@ def _sliced(
                 faults.add(spot, f"{what} Write [first, last + 1].")
             elif source.layer_range != ranges[0]:
                 what = f"[{first}, {end}] is merged with {list(ranges[0])}, layers of other places."
-                faults.add(spot, f"{what} {_STACKING}")
+                faults.add(spot, f"{what} {_MISPLACED}")
         own = tuple(
             ((*here, "sources", number, "parameters"), source.parameters) for number, source in enumerate(entry.sources)
         )
@@ -139,18 +135,11 @@ def _sliced(
         yield Cut(layers, entry.base_model or document.base_model, models, own, common, here)
 
 
-def _check_order(cuts: list[Cut], layouts: Mapping[str, Layout], place: Place, faults: Faults) -> None:
-    """Slices must cover the layers of a model once, in their order."""
-    expected = 0
-    for cut in cuts:
-        first, last = cut.layers
-        if first != expected:
-            faults.add(cut.place, f"begins at layer {first}, but the result's next layer is {expected}. {_STACKING}")
-            return
-        expected = last + 1
-    depth = next((layouts[model].num_layers for cut in cuts for model in cut.models if model in layouts), expected)
-    if expected != depth:
-        faults.add(place, f"end after layer {expected - 1}, but the models have {depth} layers. {_STACKING}")
+def is_stack(cuts: Sequence[Cut], layouts: Mapping[str, Layout]) -> bool:
+    """Whether cuts put layers in another order than the models have, repeat some or leave some out."""
+    layers = [layer for cut in cuts for layer in range(cut.layers[0], cut.layers[1] + 1)]
+    depth = next((layouts[model].num_layers for cut in cuts for model in cut.models if model in layouts), len(layers))
+    return layers != [*range(depth)]
 
 
 def _check_contract(cut: Cut, method: Method, faults: Faults) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evomerge.documents import Tree, parse, suggestion
 from evomerge.errors import ConfigError
 from evomerge.recipe.mergekit.blends import blends_of
-from evomerge.recipe.mergekit.cuts import Cut, cuts_of
+from evomerge.recipe.mergekit.cuts import Cut, cuts_of, is_stack
 from evomerge.recipe.mergekit.document import Input, MergekitDocument, Source
 from evomerge.recipe.mergekit.faults import Faults
 from evomerge.recipe.mergekit.methods import FIXED, IDLE, KNOWN, METHODS, Method, Parameter
@@ -16,6 +16,7 @@ from evomerge.recipe.mergekit.models import Locate, locate_all, places_of, short
 from evomerge.recipe.mergekit.parameters import NotThatKind, typed
 from evomerge.recipe.mergekit.resolver import Resolver
 from evomerge.recipe.mergekit.settings import Conditions, Place
+from evomerge.recipe.mergekit.stacks import route_through, stack_of
 from evomerge.recipe.recipe import Recipe
 
 
@@ -60,7 +61,11 @@ def read_mergekit(tree: Tree, where: str, locate: Locate, seed: int = 0) -> Read
     if not places.keys() <= models.keys():
         faults.raise_if_any()  # without a model's layers nothing more can be told
     spots = layouts[cuts[0].models[0]].spots
-    blends = blends_of(cuts, spots, document.filters, Resolver(method, faults), seed)
+    resolver = Resolver(method, faults)
+    if is_stack(cuts, layouts):
+        blends = stack_of(cuts, spots, document.filters, resolver, seed)
+    else:
+        blends = blends_of(cuts, spots, document.filters, resolver, seed)
     faults.raise_if_any()
     names = short_names([*models], blends)
     recipe: dict[str, Tree] = {
@@ -68,6 +73,8 @@ def read_mergekit(tree: Tree, where: str, locate: Locate, seed: int = 0) -> Read
         "blends": {name: _renamed(blend, names) for name, blend in blends.items()},
         "dtype": document.out_dtype or document.dtype,
     }
+    if is_stack(cuts, layouts):
+        recipe |= route_through(blends, cuts)
     if tokenizer:
         recipe["tokenizer"] = {"from": names[tokenizer]}
     return Reading(parse(Recipe, recipe, where), tuple(_remarks(document, method, cuts, faults)))

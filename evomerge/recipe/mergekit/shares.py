@@ -40,13 +40,16 @@ def shares_of(recipe: Recipe, layout: Layout, where: str) -> list[Share]:
     """The shares of a canonical recipe, from the first layer to the last.
 
     Args:
-        recipe: One blend, or blends of models and a last one that takes every tensor from one of them as it is.
+        recipe: One blend, or blends of models and a last one that takes every tensor from one of them as it is, or a
+            route through blends of models and models.
         layout: Of its models.
         where: Its file's name, for messages.
 
     Raises:
         ConfigError: If its blends are put together in another way.
     """
+    if recipe.route is not None or recipe.ends is not None:
+        return [*_routed(recipe, layout, where)]
     if len(recipe.blends) == 1:
         blend = recipe.blends[recipe.result]
         return [Share(recipe.result, blend, (0, layout.num_layers - 1), layout.spots)]
@@ -58,6 +61,29 @@ def shares_of(recipe: Recipe, layout: Layout, where: str) -> list[Share]:
             raise ConfigError.at(f"{where}: blends.{recipe.result}", _ADVICE)
         shares.append(Share(name, recipe.blends[name], (min(layers), max(layers)), tuple(spots)))
     return shares
+
+
+def _routed(recipe: Recipe, layout: Layout, where: str) -> Iterator[Share]:
+    """One share per segment of a route. Layers come from where it says, ends from its first and last segment."""
+    route = recipe.route or ()
+    wanted = {"embeddings": route[0].source, "norm": route[-1].source, "head": route[-1].source} if route else {}
+    if recipe.end_sources != wanted:
+        what = "mergekit takes embeddings from the first slice, and norm and head from the last. Take them from there."
+        raise ConfigError.at(f"{where}: ends", what)
+    for index, segment in enumerate(route):
+        if segment.write is not None:
+            what = "mergekit knows no factor on what a layer writes. Export the recipe instead."
+            raise ConfigError.at(f"{where}: route[{index}].write", what)
+        copy = Blend(experts=(segment.source,), rules=(PipeRule(pipe=(Weigh(weigh=(1.0,)), Linear(reduce="sum"))),))
+        blend = recipe.blends.get(segment.source, copy)
+        if any(expert in recipe.blends for expert in blend.experts):
+            raise ConfigError.at(f"{where}: blends.{segment.source}", _ADVICE)
+        first, last = segment.layers or (0, layout.num_layers - 1)
+        has_front, has_back = index == 0, index == len(route) - 1
+        inside = [spot for spot in layout.spots if spot.layer is not None and first <= spot.layer <= last]
+        outside = [spot for spot in layout.spots if spot.layer is None]
+        ends = [spot for spot in outside if (has_front if spot.role == "embedding" else has_back)]
+        yield Share(segment.source, blend, (first, last), (*inside, *ends))
 
 
 _ADVICE = (

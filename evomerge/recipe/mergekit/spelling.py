@@ -33,7 +33,7 @@ def common_method(works: Sequence[Work]) -> tuple[str, list[list[Values]]] | Non
     Args:
         works: What each share of the model is merged by.
     """
-    for name, method in METHODS.items():
+    for name, method in sorted(METHODS.items(), key=lambda item: item[0] != "passthrough"):  # the plainest first
         spelt = [_spell_all(pipes, method, blend) for pipes, blend in works]
         found = [values for values in spelt if values is not None]
         if len(found) == len(spelt):

@@ -33,14 +33,16 @@ def write_mergekit(recipe: Recipe, layout: Layout, where: str) -> str:
     works = [([rule.pipe for rule in share.rules], share.blend) for share in shares]
     spelt = common_method(works)
     if spelt is None:
-        raise ConfigError.at(f"{where}: blends.{recipe.result}", _why_not(works))
+        place = f"blends.{recipe.result}" if recipe.canonical.route is None else "route"
+        raise ConfigError.at(f"{where}: {place}", _why_not(works))
     name, values = spelt
     method = METHODS[name]
     parts = [_part(recipe, share, method, each, where) for share, each in zip(shares, values, strict=True)]
     note = f"# Recipe {recipe.digest[:12]} of evomerge.\n"
     if any(stage.is_stochastic for share in shares for rule in share.rules for stage in rule.pipe):
         note += "# mergekit draws other random numbers, so that this is the same method with another draw.\n"
-    tree = _whole(recipe, name, parts[0]) if len(parts) == 1 else _sliced(recipe, name, shares, parts, where)
+    is_whole = len(parts) == 1 and recipe.canonical.route is None
+    tree = _whole(recipe, name, parts[0]) if is_whole else _sliced(recipe, name, shares, parts, where)
     return note + yaml_text(tree)
 
 

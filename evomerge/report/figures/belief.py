@@ -51,7 +51,7 @@ def _title(results: Results, finalists: list[Contender]) -> str:
 
 def _scores(results: Results, contender: Contender) -> dict[str, Estimate]:
     complete = [split for split in SPLITS if contender.complete(split)]
-    return {split: mean_of_objectives(results.fitness, contender.estimates[split]) for split in complete}
+    return {split: mean_of_objectives(results, contender, split) for split in complete}
 
 
 def _difficulty(results: Results) -> str:

@@ -9,13 +9,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evomerge.fitness import Estimate
 from evomerge.report import style
 from evomerge.report.figures.picture import Picture
 from evomerge.report.labels import Box, Label, place
 from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import metric_of
-from evomerge.runs.results import Contender, Estimates, Results, ranked
+from evomerge.runs.results import Contender, Results, ranked
 
 CAPTION = (
     "Every point is one merged model; its two coordinates are its scores. Small pale dots are the candidates of "
@@ -53,13 +52,12 @@ def title(results: Results) -> str:
 
 def unbeaten(results: Results) -> list[Contender]:
     """Finalists that no reference beats on all objectives of the test split."""
-    losses = results.fitness.objectives.losses
-    rivals = [losses(reference.estimates["test"]) for reference in results.references if reference.complete("test")]
+    rivals = [results.worth(reference, "test").losses for reference in results.references if reference.complete("test")]
     return [
         finalist
         for finalist in results.finalists
         if finalist.complete("test")
-        and not any(_dominates(rival, losses(finalist.estimates["test"])) for rival in rivals)
+        and not any(_dominates(rival, results.worth(finalist, "test").losses) for rival in rivals)
     ]
 
 
@@ -93,7 +91,7 @@ def _draw(figure: Figure, results: Results) -> None:
 
 
 def _scatter_candidates(axes: Axes, results: Results) -> None:
-    points = [[value.value for value in _values(results, one.estimates)] for one in results.scored]
+    points = [results.fitness.objectives.from_losses(one.losses) for one in results.scored]
     across, up = zip(*points, strict=True)
     axes.plot(
         across, up, linestyle="", marker="o", markersize=3.2, markeredgewidth=0, color=style.CANDIDATE, alpha=0.75,
@@ -104,7 +102,7 @@ def _scatter_candidates(axes: Axes, results: Results) -> None:
 def _mark(axes: Axes, results: Results, contenders: list[Contender], label: str, look: dict[str, Any]) -> None:
     if not contenders:
         return
-    across, up = zip(*(_values(results, contender.estimates["test"]) for contender in contenders), strict=True)
+    across, up = zip(*(results.values(contender, "test").values() for contender in contenders), strict=True)
     axes.errorbar(
         [one.value for one in across],
         [one.value for one in up],
@@ -120,7 +118,7 @@ def _bound(axes: Axes, results: Results, members: list[Contender]) -> list[Box]:
     if not members:
         return []
     objectives = results.fitness.objectives
-    losses = [objectives.losses(member.estimates["test"]) for member in members]
+    losses = [results.worth(member, "test").losses for member in members]
     reached = sorted({losses[index] for index in ranked(losses)[0]}, reverse=True)
     frame = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
     corners = (objectives.from_losses(corner) for corner in zip(*frame.values(), strict=True))  # its own inverse
@@ -137,7 +135,7 @@ def _bound(axes: Axes, results: Results, members: list[Contender]) -> list[Box]:
 
 
 def _label(results: Results, contender: Contender) -> Label:
-    across, up = _values(results, contender.estimates["test"])
+    across, up = results.values(contender, "test").values()
     color = style.REFERENCE if contender.kind == "reference" else style.FINALIST
     color = style.BEST if contender is chosen(results) else color
     return Label(style.short(contender.name), across.value, up.value, color)
@@ -145,7 +143,7 @@ def _label(results: Results, contender: Contender) -> Label:
 
 def _bars(results: Results, contender: Contender) -> list[Box]:
     """Extents of a contender's two error bars."""
-    across, up = _values(results, contender.estimates["test"])
+    across, up = results.values(contender, "test").values()
     return [
         (across.value - across.stderr, up.value, across.value + across.stderr, up.value),
         (across.value, up.value - up.stderr, across.value, up.value + up.stderr),
@@ -154,11 +152,6 @@ def _bars(results: Results, contender: Contender) -> list[Box]:
 
 def _extent(here: Sequence[float], after: Sequence[float]) -> Box:
     return min(here[0], after[0]), min(here[1], after[1]), max(here[0], after[0]), max(here[1], after[1])
-
-
-def _values(results: Results, estimates: Estimates) -> tuple[Estimate, Estimate]:
-    across, up = results.fitness.objectives.values(estimates).values()
-    return across, up
 
 
 def _axis(results: Results, name: str) -> str:

@@ -85,7 +85,7 @@ def _per_finalist(axes: Axes, results: Results, known: list[Gap]) -> list[Box]:
 
 def _over_run(axes: Axes, results: Results, known: list[Gap]) -> None:
     yardstick = of_objectives(results.fitness)
-    believed = [mean_of_objectives(results.fitness, one.estimates) for one in results.scored]
+    believed = [mean_of_objectives(results, one) for one in results.scored]
     tried_N = np.array([one.number + 1 for one in results.scored])
     losses_N = np.array([yardstick.gain(one.value, 0.0) for one in believed])
     best_N = np.array([int(losses_N[: end + 1].argmin()) for end in range(len(losses_N))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from evomerge.fitness import Estimate
 from evomerge.report import style
 from evomerge.report.figures.front import title
 from evomerge.report.figures.picture import Picture
@@ -45,9 +44,9 @@ def parallel(results: Results) -> Picture | None:
 def _draw(figure: Figure, results: Results) -> None:
     axes = figure.subplots()
     style.plain_axis(axes)
-    candidates_CO = _losses(results, (candidate.estimates for candidate in results.scored))
+    candidates_CO = _array(results, [candidate.losses for candidate in results.scored])
     shown = [contender for contender in results.contenders.values() if contender.complete("test")]
-    shown_CO = _losses(results, (contender.estimates["test"] for contender in shown))
+    shown_CO = _array(results, [results.worth(contender, "test").losses for contender in shown])
     everything_CO = np.concatenate([candidates_CO, shown_CO])
     worst_O, best_O = everything_CO.max(axis=0), everything_CO.min(axis=0)
     span_O = np.where(worst_O > best_O, worst_O - best_O, 1.0)
@@ -65,8 +64,7 @@ def _draw(figure: Figure, results: Results) -> None:
         axes.text(len(worst_O) - 0.94, height, style.short(name), color=color, va="center", fontsize=8.5)
 
 
-def _losses(results: Results, estimates: Iterable[Mapping[str, Estimate]]) -> Losses:
-    rows = [results.fitness.objectives.losses(one) for one in estimates]
+def _array(results: Results, rows: Sequence[tuple[float, ...]]) -> Losses:
     return np.array(rows, dtype=np.float64).reshape(len(rows), results.fitness.num_objectives)
 
 

@@ -43,7 +43,7 @@ def _failures(results: Results) -> str:
 
 def _believed(results: Results) -> dict[int, float]:
     """The mean of the objectives on the search split, by the number of every scored candidate."""
-    return {one.number: mean_of_objectives(results.fitness, one.estimates).value for one in results.scored}
+    return {one.number: mean_of_objectives(results, one).value for one in results.scored}
 
 
 def _so_far(results: Results) -> dict[int, float]:
@@ -102,7 +102,7 @@ def _hang(axes: Axes, results: Results, finalists: list[Contender], label: str, 
     if not finalists:
         return
     places = [_place(finalist, results) for finalist in finalists]
-    true = [mean_of_objectives(results.fitness, finalist.estimates["test"]).value for finalist in finalists]
+    true = [mean_of_objectives(results, finalist, "test").value for finalist in finalists]
     believed = [_belief(results, finalist) for finalist in finalists]
     axes.vlines(places, believed, true, color=look["color"], linewidth=0.9, zorder=3)
     axes.plot(places, true, linestyle="", label=label, **look)
@@ -111,7 +111,9 @@ def _hang(axes: Axes, results: Results, finalists: list[Contender], label: str, 
 def _belief(results: Results, finalist: Contender) -> float:
     """What the search thought of a finalist; its test score where it never scored it."""
     candidate = candidate_of(results, finalist)
-    return mean_of_objectives(results.fitness, candidate.estimates if candidate else finalist.estimates["test"]).value
+    return (
+        mean_of_objectives(results, candidate) if candidate else mean_of_objectives(results, finalist, "test")
+    ).value
 
 
 def _place(finalist: Contender, results: Results) -> int:

@@ -48,11 +48,13 @@ class Part:
 
 
 def weights(results: Results) -> Picture | None:
-    """The chosen merge's recipe; None before one was chosen."""
+    """The chosen merge's recipe; None before one was chosen, or where it is a route over models alone."""
     best = chosen(results)
     if best is None:
         return None
     shown = parts(best.recipe)[:_MOST_ROWS]
+    if not shown:
+        return None
     gated = any(density != 1 for part in shown for density in part.densities.values())
     svg = style.render("weights", 0.9 + _ROW_IN * len(shown), lambda figure: _draw(figure, shown, gated=gated))
     return Picture(
@@ -100,6 +102,8 @@ def _place(where: Where | None) -> str:
         first, last = where.layers
         words.append(f"layers {first}–{last}" if last > first else f"layer {first}")
     words += [" + ".join(group) for group in (where.roles, where.names) if group] if where else []
+    if where and where.span:
+        words.append(f"entries {where.span[0]:,}–{where.span[1] - 1:,}")
     return " · ".join(words)
 
 

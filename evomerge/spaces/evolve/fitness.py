@@ -14,7 +14,7 @@ def fitness_note(document: EvolveDocument, where: str) -> str:
         "- Items are split: search sees some, finalists are chosen on others, what is reported comes from the rest.",
     ]
     if _is_mean(document):
-        lines.append("- The mean of the tasks is optimised; mergekit's sum of equally weighted tasks ranks alike.")
+        lines.append("- The mean of the tasks, by their weights, is optimised; mergekit's weighted sum ranks alike.")
     else:
         weights = ", ".join(f"{task.name} {task.weight:g}" for task in document.tasks)
         lines.append(f"- mergekit's weighted sum ({weights}) is a front here, with an objective per task:")
@@ -40,7 +40,9 @@ def fitness_tree(document: EvolveDocument) -> dict[str, Tree]:
         }
         weights[label.replace(" ", "-")] = task.weight
     searched = [label for label, weight in weights.items() if weight]
-    objectives = {"mean": searched} if _is_mean(document) else {label: [label] for label in searched}
+    shares = {weights[label] for label in searched}
+    mean = {"tasks": searched, "weights": [weights[label] for label in searched]} if len(shares) > 1 else searched
+    objectives = {"mean": mean} if _is_mean(document) else {label: [label] for label in searched}
     return {
         "evomerge": "fitness/1",
         "tasks": tasks,
@@ -51,5 +53,5 @@ def fitness_tree(document: EvolveDocument) -> dict[str, Tree]:
 
 
 def _is_mean(document: EvolveDocument) -> bool:
-    weights = {task.weight for task in document.tasks if task.weight}
-    return len(weights) == 1
+    """Whether all weights are of one side, so that a mean says what the sum does."""
+    return all(task.weight >= 0 for task in document.tasks)

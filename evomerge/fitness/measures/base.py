@@ -1,0 +1,31 @@
+"""What a measure is: one number per item that evomerge itself makes of a model's reply."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from evomerge.documents import Value
+from evomerge.fitness.measures.reply import Reply
+
+
+class BaseMeasure(Value):
+    """What all measures have. Higher is better for every one of them.
+
+    Attributes:
+        output_types: Kinds of lm-eval task that it can read.
+    """
+
+    output_types: ClassVar[tuple[str, ...]]
+
+    @property
+    def words(self) -> str:
+        """What the scores are, in plain words, for axes and tables."""
+        raise NotImplementedError
+
+    def of(self, reply: Reply) -> float:
+        """The score of one item.
+
+        Raises:
+            ConfigError: If the document is such that no model's reply could be scored.
+        """
+        raise NotImplementedError

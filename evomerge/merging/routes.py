@@ -1,0 +1,101 @@
+"""Routes: where each tensor of a recipe's result comes from, and what is folded into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints.layers import Layers, layers_of
+from evomerge.errors import CandidateFailed
+from evomerge.recipe import Recipe
+from evomerge.recipe.route import Hop, Segment, hops_of
+
+_ENDS = {"embedding": "embeddings", "norm": "norm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A factor on what a tensor writes, folded into its numbers.
+
+    Of a norm that multiplies by `offset + w`, (offset + w) · by = offset + w′ gives w′ = by · w + (by − 1) · offset.
+    """
+
+    by: float
+    offset: float = 0.0
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The folded numbers, float32, in new memory."""
+        scaled = tensor.to(torch.float32) * self.by
+        return scaled.add_((self.by - 1.0) * self.offset) if self.offset else scaled
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a tensor of the result comes from.
+
+    Attributes:
+        source: Blend or model.
+        name: The tensor's name there.
+        fold: What is folded into it; None for nothing.
+    """
+
+    source: str
+    name: str
+    fold: Fold | None = None
+
+
+def hops_in(recipe: Recipe, donor: Checkpoint) -> tuple[Hop, ...]:
+    """The result's layers one by one.
+
+    Args:
+        recipe: Canonical.
+        donor: The checkpoint that gives config and layout.
+    """
+    return hops_of(recipe.route or (Segment.of(recipe.result, None),), donor.num_layers)
+
+
+def origins_of(recipe: Recipe, donor: Checkpoint) -> dict[str, Origin]:
+    """Where the tensors of the result come from, by their names there, in the order in which they are written.
+
+    Args:
+        recipe: Canonical.
+        donor: The checkpoint that gives config and layout.
+
+    Raises:
+        CandidateFailed: If layers cannot be put in another order in this family, or do not exist.
+    """
+    _check_head(recipe, donor)
+    if recipe.route is None:
+        return {name: _unmoved(recipe, donor, name) for name in donor.names}
+    if (layers := layers_of(donor)) is None:
+        what = f"routes over layers of {donor.config.get('model_type')} are not known"
+        raise CandidateFailed(f"{what}. Leave the route out, or use models of a family like llama.")
+    outside = {name: _unmoved(recipe, donor, name) for name in layers.others}
+    hops = hops_in(recipe, donor)
+    if (last := max(hop.layer for hop in hops)) >= donor.num_layers:
+        raise CandidateFailed(f"layer {last} of the route does not exist: the models have {donor.num_layers} layers.")
+    return outside | {name: origin for place, hop in enumerate(hops) for name, origin in _moved(layers, place, hop)}
+
+
+def _unmoved(recipe: Recipe, donor: Checkpoint, name: str) -> Origin:
+    """Of a tensor outside the layers, or of any where there is no route."""
+    at = donor.position(name)
+    return Origin(recipe.result if at.layer is not None else recipe.end_sources[_ENDS.get(at.role, "head")], name)
+
+
+def _moved(layers: Layers, place: int, hop: Hop) -> Iterator[tuple[str, Origin]]:
+    """The tensors of one layer of the result, with their origins."""
+    for name in layers.names[hop.layer]:
+        offset = layers.write_offset(name)
+        fold = None if offset is None or hop.write == 1.0 else Fold(hop.write, offset)
+        yield layers.moved(name, place), Origin(hop.source, name, fold)
+
+
+def _check_head(recipe: Recipe, donor: Checkpoint) -> None:
+    """Refuse a head of its own where the models' head is their embeddings."""
+    sources = recipe.end_sources
+    if sources["head"] != sources["embeddings"] and all(donor.position(name).role != "head" for name in donor.names):
+        raise CandidateFailed("the models' head is their embeddings. Take both from the same source in `ends`.")

@@ -1,0 +1,65 @@
+"""Size: how many layers and parameters a recipe's result has, beside the model that it has its config from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from evomerge.checkpoints import Checkpoint
+from evomerge.merging.library import Library
+from evomerge.merging.routes import hops_in, origins_of
+from evomerge.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of a result and of its donor.
+
+    Attributes:
+        layers: Of the result; one that stands in the route twice counts twice.
+        parameters: Of the result as it is exported, where repeated layers are repeated in the file.
+        donor_layers: Of the model that gives the config.
+        donor_parameters: Of the same.
+    """
+
+    layers: int
+    parameters: int
+    donor_layers: int
+    donor_parameters: int
+
+    @property
+    def layer_share(self) -> float:
+        """Layers of the result per layer of the donor."""
+        return self.layers / self.donor_layers
+
+    @property
+    def parameter_share(self) -> float:
+        """Parameters of the result per parameter of the donor."""
+        return self.parameters / self.donor_parameters
+
+
+def size_of(recipe: Recipe, library: Library) -> Size:
+    """The size of a recipe's result. Reads headers of files and merges nothing.
+
+    Args:
+        recipe: Any.
+        library: Where its models are opened.
+
+    Raises:
+        CandidateFailed: If its route does not suit its models.
+    """
+    recipe = recipe.canonical
+    donor = library.open(recipe.models[recipe.donor], recipe.models)
+    names = [origin.name for origin in origins_of(recipe, donor).values()]
+    counts = {name: _count(donor, name) for name in donor.names}
+    return Size(
+        layers=len(hops_in(recipe, donor)),
+        parameters=sum(counts[name] for name in names),
+        donor_layers=donor.num_layers,
+        donor_parameters=sum(counts.values()),
+    )
+
+
+def _count(checkpoint: Checkpoint, name: str) -> int:
+    return torch.Size(checkpoint.shape(name)).numel()

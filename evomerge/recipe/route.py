@@ -1,0 +1,141 @@
+"""Route: the order of layers in the result, and which blend or model each is taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
+
+import pydantic
+
+from evomerge.documents import Value, fault, suggestion
+
+if TYPE_CHECKING:
+    from evomerge.recipe.recipe import Recipe
+
+Fault: TypeAlias = tuple[tuple[str | int, ...], str]
+
+
+class Segment(Value):
+    """Neighbouring layers of one source, in their order.
+
+    Attributes:
+        source: Blend or model; `from` in a file.
+        layers: First and last layer, both included; absent: all.
+        write: What the layers add to the residual stream is multiplied by this; absent: 1. It is folded into the
+            weights, so that the result has ordinary layers.
+    """
+
+    source: str = pydantic.Field(alias="from")
+    layers: tuple[int, int] | None = None
+    write: float | None = pydantic.Field(default=None, gt=0)
+
+    @pydantic.field_validator("layers")
+    @classmethod
+    def _ascending(cls, layers: tuple[int, int] | None) -> tuple[int, int] | None:
+        if layers is not None and not 0 <= layers[0] <= layers[1]:
+            raise fault(f"[{layers[0]}, {layers[1]}] is not a range. Write [first, last] with 0 <= first <= last.")
+        return layers
+
+    @classmethod
+    def of(cls, source: str, layers: tuple[int, int] | None, write: float = 1.0) -> Self:
+        """A segment, with a factor of 1 left out."""
+        return cls.model_validate({"from": source, "layers": layers, "write": None if write == 1.0 else write})
+
+
+class Ends(Value):
+    """Where what lies outside the layers comes from: a blend or a model each; absent: the recipe's result.
+
+    Attributes:
+        embeddings: Of the embeddings, and of a head that is tied to them.
+        norm: Of the norm behind the last layer.
+        head: Of the head, and of whatever else lies outside the layers.
+    """
+
+    embeddings: str | None = None
+    norm: str | None = None
+    head: str | None = None
+
+
+class Hop(NamedTuple):
+    """One layer of the result: which layer of which source it is, and the factor on what it writes."""
+
+    source: str
+    layer: int
+    write: float = 1.0
+
+
+Route: TypeAlias = tuple[Segment, ...]
+
+
+def hops_of(route: Iterable[Segment], num_layers: int) -> tuple[Hop, ...]:
+    """The layers of a route one by one.
+
+    Args:
+        route: Of a recipe.
+        num_layers: How many layers its models have.
+    """
+    return tuple(
+        Hop(segment.source, layer, segment.write or 1.0)
+        for segment in route
+        for first, last in [segment.layers or (0, num_layers - 1)]
+        for layer in range(first, last + 1)
+    )
+
+
+def segments_of(hops: Iterable[Hop]) -> Route:
+    """The route with these layers in as few segments as can be: its one spelling."""
+    return joined(Segment.of(hop.source, (hop.layer, hop.layer), hop.write) for hop in hops)
+
+
+def joined(segments: Iterable[Segment]) -> Route:
+    """The same route with segments that follow each other in one source, under one factor, made one."""
+    kept: list[Segment] = []
+    for segment in segments:
+        last = kept[-1] if kept else None
+        if last and (together := _together(last, segment)):
+            kept[-1] = last.model_copy(update={"layers": together})
+        else:
+            kept.append(segment)
+    return tuple(kept)
+
+
+def _together(last: Segment, segment: Segment) -> tuple[int, int] | None:
+    """The layers of both, where the second goes on with what the first began."""
+    is_alike = (last.source, last.write) == (segment.source, segment.write)
+    if not is_alike or last.layers is None or segment.layers is None or last.layers[1] + 1 != segment.layers[0]:
+        return None
+    return last.layers[0], segment.layers[1]
+
+
+def route_faults(recipe: Recipe) -> Iterator[Fault]:
+    """Sources of a recipe's route and ends that do not exist, each fault with its place."""
+    known = [*recipe.models, *recipe.blends]
+    if not recipe.blends and recipe.route is None:
+        yield ("blends",), "there are none. Name a blend, or say by a route which layers of which models to take."
+    if recipe.route is not None and not recipe.route:
+        yield ("route",), "has no segment. Name at least one, or leave the route out."
+    for index, segment in enumerate(recipe.route or ()):
+        if segment.source not in known:
+            yield ("route", index, "from"), _unknown(segment.source, known)
+    for name, source in recipe.ends or ():
+        if source is not None and source not in known:
+            yield ("ends", name), _unknown(source, known)
+
+
+def depth_faults(recipe: Recipe) -> Iterator[Fault]:
+    """Layers of a route that do not exist, as far as the models' depths are known. Its sources must exist."""
+    for index, segment in enumerate(recipe.route or ()):
+        depth = depth_of(recipe, segment.source)
+        if depth is not None and segment.layers and segment.layers[1] >= depth:
+            what = f"layer {segment.layers[1]} does not exist: the last layer of {segment.source} is {depth - 1}."
+            yield ("route", index, "layers"), what
+
+
+def depth_of(recipe: Recipe, source: str) -> int | None:
+    """How many layers a blend or model has; None while its model was not opened."""
+    name = recipe.donor_of(source)
+    return recipe.models[name].layers if name in recipe.models else None
+
+
+def _unknown(source: str, known: Sequence[str]) -> str:
+    return f'"{source}" is neither a model nor a blend. {suggestion(source, known)}'

@@ -1,0 +1,61 @@
+"""`indicator@paper`: Sakana's data-flow space as its authors encode it, for comparison with `indicator`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import pydantic
+
+from evomerge.recipe.route import Fault, joined
+from evomerge.recipe.stream_scales import fold_connections
+from evomerge.spaces.genes import FloatGene, Gene
+from evomerge.spaces.routes.base import Drawn, Genes, RouteGenerator, segment
+
+_INCLUDED = 2 / 3
+"""Two steps of σ = 1/6 of the gene's range above 0, where the published search starts the first source's layers."""
+
+
+class IndicatorOfPaper(RouteGenerator):
+    """Sakana's data-flow space (2403.13187, 3.2; decoding as in issue 8 of SakanaAI/evolutionary-model-merge).
+
+    With M layers in all sources and T = M · repeats places there are T − 2 floats, of which those above 0 put layer
+    `place mod M` into the route, between the first source's first and last layers, and M² floats w, of which W = 1 + w
+    scales the stream between any two layers. The scales become factors on what layers write (`stream_scales`); W below
+    0.5 is not offered, as signs cannot be folded.
+
+    Attributes:
+        repeats: How often the row of all layers is gone through.
+        scales: Whether W is searched.
+    """
+
+    use: Literal["indicator@paper"] = "indicator@paper"
+    repeats: int = pydantic.Field(default=3, ge=1)
+    scales: bool = True
+
+    def genes(self, num_layers: int) -> tuple[Gene, ...]:
+        """T − 2 indicators, then W − 1 row by row."""
+        size = len(self.sources) * num_layers
+        indicators = [
+            FloatGene(f"route/place {place}", -1.0, 1.0, neutral=_INCLUDED if 0 < place < num_layers - 1 else 0.0)
+            for place in range(size * self.repeats - 2)
+        ]
+        pairs = [(i, j) for i in range(size) for j in range(size)] if self.scales else []
+        return (*indicators, *(FloatGene(f"route/scale {i} {j}", -0.5, 1.0, neutral=0.0) for i, j in pairs))
+
+    def draw(self, values: Genes, num_layers: int) -> Drawn:
+        """The published decoding, its scales folded."""
+        row = [(source, layer) for source in self.sources for layer in range(num_layers)]
+        size, num_places = len(row), len(row) * self.repeats - 2
+        inner = [place % size for place in range(num_places) if float(values[f"route/place {place}"]) > 0]
+        path = [0, *inner, num_layers - 1]
+        writes = [1.0] * len(path)
+        if self.scales:
+            one_plus_w = [[1 + float(values[f"route/scale {i} {j}"]) for j in range(size)] for i in range(size)]
+            writes = [*fold_connections(path, one_plus_w).writes]
+        return Drawn(joined(segment(*row[number], write) for number, write in zip(path, writes, strict=True)))
+
+    def misfits(self, num_layers: int) -> Iterator[Fault]:
+        """A first and a last layer that differ."""
+        if num_layers < 2:
+            yield (), "needs models of 2 layers or more: the first begins the route and the last ends it."

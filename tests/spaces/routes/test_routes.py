@@ -1,0 +1,274 @@
+"""Spaces of routes: every genome is a route, and each generator makes what its paper describes."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evomerge.documents import Tree
+from evomerge.errors import ConfigError
+from evomerge.recipe import ModelRef, Recipe
+from evomerge.recipe.route import Hop, hops_of
+from evomerge.spaces import ChoiceGene, FloatGene, Gene, IntGene, SearchSpace, bind, parse_space
+from evomerge.spaces.genes import Scalar
+
+DEPTH = 4
+MODELS = {name: ModelRef(path=name, digest=name) for name in ("base", "math", "ja")}
+MIX: Tree = {"origin": "base", "experts": ["math", "ja"], "pipe": [{"weigh": [0.5, 0.7]}, {"reduce": "sum"}]}
+
+HOLES: list[Tree] = [
+    {
+        "from": "mix",
+        "layers": [0, {"int": [1, 3], "neutral": 3}],
+        "repeat": {"int": [1, 3], "neutral": 1},
+    },
+    {
+        "from": {"choice": ["math", "ja"], "neutral": "math"},
+        "layers": [{"int": [0, 3], "neutral": 2}, {"int": [0, 3], "neutral": 2}],
+        "write": {"float": [0.5, 2], "neutral": 1, "scale": "log"},
+        "include": {"bool": None, "neutral": False},
+    },
+]
+ROUTES: dict[str, Tree] = {
+    "indicator": {"use": "indicator", "from": ["mix", "math"], "repeats": 2, "write": [0.5, 2]},
+    "indicator@paper": {"use": "indicator@paper", "from": ["math", "ja"], "repeats": 2},
+    "removal": {"use": "tailor", "from": ["mix"], "remove": 2},
+    "selection": {"use": "tailor", "from": ["mix", "math", "ja"], "remove": "any", "write": [0.5, 2]},
+    "merging": {"use": "tailor", "from": ["math", "ja"], "origin": "base", "remove": 1, "select": "some"},
+    "bands": {"use": "bands", "from": ["ja", "math"], "bands": 3},
+    "segments": HOLES,
+}
+
+
+def bound(route: Tree, **rest: Tree) -> SearchSpace:
+    tree = {"evomerge": "space/1", "models": {n: n for n in MODELS}, "blends": {"mix": MIX}, "route": route} | rest
+    return bind(parse_space(tree, "s.yaml"), MODELS, DEPTH, "s.yaml")
+
+
+def hops(recipe: Recipe) -> list[Hop]:
+    assert recipe.route is not None
+    return [*hops_of(recipe.route, DEPTH)]
+
+
+def neutral(space: SearchSpace, **change: Scalar) -> Recipe:
+    """The recipe of neutral genes, but for those whose names, without `route/`, are given."""
+    wanted: Mapping[str, Any] = {f"route/{name}": value for name, value in change.items()}
+    genome = tuple(wanted.get(gene.name, 0 if gene.neutral is None else gene.neutral) for gene in space.genes)
+    assert set(wanted) <= {gene.name for gene in space.genes}
+    return space.decode(genome)
+
+
+def value_of(gene: Gene, rng: random.Random) -> Scalar:
+    match gene:
+        case FloatGene():
+            return gene.from_unit(rng.random())
+        case IntGene():
+            return rng.randint(gene.low, gene.high)
+    return rng.choice(gene.options)
+
+
+@pytest.mark.parametrize("name", ROUTES)
+@given(st.integers(0, 10**6))
+def test_every_genome_is_a_recipe_with_layers(name: str, seed: int) -> None:
+    space, rng = bound(ROUTES[name]), random.Random(seed)
+    recipe = space.decode(tuple(value_of(gene, rng) for gene in space.genes))
+    assert hops(recipe)
+    assert all(0 <= hop.layer < DEPTH for hop in hops(recipe))
+    assert recipe.canonical.canonical == recipe.canonical
+
+
+@pytest.mark.parametrize("name", [name for name in ROUTES if name not in ("removal", "merging")])
+def test_neutral_genes_leave_the_first_source_as_it_is(name: str) -> None:
+    space = bound(ROUTES[name], seeds=["neutral"])
+    assert space.decode(space.seeds[0]).canonical.route is None
+
+
+class TestIndicator:
+    """Sakana's array, typed."""
+
+    def test_genes(self) -> None:
+        genes = bound(ROUTES["indicator"]).genes
+        assert [sum(isinstance(gene, kind) for gene in genes) for kind in (ChoiceGene, FloatGene)] == [14, 16]
+
+    def test_the_first_sources_ends_are_fixed_and_slots_keep_their_order(self) -> None:
+        changes: dict[str, Scalar] = {"mix 1/include": False, "math 3/include": True, "mix 0 again 1/include": True}
+        recipe = neutral(bound(ROUTES["indicator"]), **changes, **{"math 3/write": 0.5, "mix 3/write": 2.0})
+        expected = [("mix", 0, 1.0), ("mix", 2, 1.0), ("math", 3, 0.5), ("mix", 0, 1.0), ("mix", 3, 2.0)]
+        assert hops(recipe) == expected
+
+    def test_ends_come_from_the_first_source(self) -> None:
+        recipe = neutral(bound({"use": "indicator", "from": ["ja", "mix"]}))
+        assert recipe.end_sources == {"embeddings": "ja", "norm": "ja", "head": "ja"}
+        assert recipe.donor == "ja"
+
+
+class TestIndicatorOfPaper:
+    """The authors' decoding: path = [0] + [t mod M for t where I_t > 0] + [L − 1], W = 1 + w, first scale 1."""
+
+    def test_number_of_genes(self) -> None:
+        """T − 2 indicators and M² scales: 4,286 for the published 64 layers three times over, 78 here."""
+        assert len(bound(ROUTES["indicator@paper"]).genes) == (8 * 2 - 2) + 8 * 8
+
+    def test_path_and_scales(self) -> None:
+        chosen: dict[str, Scalar] = {f"place {t}": -0.1 for t in range(14)} | {
+            "place 2": 0.1,
+            "place 5": 1.0,
+            "place 10": 0.3,
+        }
+        scales: dict[str, Scalar] = {"scale 0 2": 0.5, "scale 2 5": -0.5, "scale 5 2": 1.0, "scale 2 3": 0.25}
+        found = hops(neutral(bound(ROUTES["indicator@paper"]), **chosen, **scales))
+        assert [hop[:2] for hop in found] == [("math", 0), ("math", 2), ("ja", 1), ("math", 2), ("math", 3)]
+        # stream scales 1, 1.5, 0.5, 2, 1.25: their running products are 1, 1.5, 0.75, 1.5, 1.875
+        assert [hop.write for hop in found] == pytest.approx([1, 1 / 1.5, 1 / 0.75, 1 / 1.5, 1 / 1.875])
+
+
+class TestTailor:
+    """Removal, selection, merging."""
+
+    @given(st.integers(0, 3), st.integers(0, 2))
+    def test_so_many_layers_are_removed_however_genes_fall(self, first: int, second: int) -> None:
+        found = hops(neutral(bound(ROUTES["removal"]), **{"removed 1": first, "removed 2": second}))
+        left = [layer for layer in range(DEPTH) if layer != first]
+        del left[second]
+        assert [hop.layer for hop in found] == left
+
+    def test_of_all_layers_removed_one_stays(self) -> None:
+        recipe = neutral(bound(ROUTES["selection"]), **{f"layer {n}/include": False for n in range(DEPTH)})
+        assert hops(recipe) == [("mix", 0, 1.0)]
+
+    def test_layers_are_selected_one_by_one(self) -> None:
+        recipe = neutral(
+            bound(ROUTES["selection"]), **{"layer 1/from": "ja", "layer 2/from": "math", "layer 2/write": 0.5}
+        )
+        assert hops(recipe) == [("mix", 0, 1.0), ("ja", 1, 1.0), ("math", 2, 0.5), ("mix", 3, 1.0)]
+
+    def test_none_is_the_origins_layer_one_its_own_and_more_are_merged(self) -> None:
+        entering: dict[str, Scalar] = {
+            **{"removed 1": 3, "layer 0/math": False, "layer 0/ja": False, "layer 1/math": False, "layer 1/ja": True},
+            **{"layer 2/math": True, "layer 2/ja": True, "layer 2/factor": 0.4},
+        }
+        recipe = neutral(bound(ROUTES["merging"]), **entering)
+        assert hops(recipe) == [("base", 0, 1.0), ("ja", 1, 1.0), ("tailored", 2, 1.0)]
+        rule, rest = recipe.canonical.blends["tailored"].rules
+        assert rule.where is not None
+        assert rule.where.layers == (2, 2)
+        assert rule.pipe[0].weigh == (0.4, 0.4)  # type: ignore[index,union-attr]
+        assert recipe.end_sources == {"embeddings": "base", "norm": "base", "head": "base"}
+        assert rest.where is None
+
+    def test_genes_that_take_no_part_make_no_difference(self) -> None:
+        space = bound(ROUTES["merging"])
+        inactive: dict[str, Scalar] = {"removed 1": 0, "layer 0/factor": 0.1, "layer 1/factor": 0.2, "layer 0/ja": True}
+        assert neutral(space, **{"removed 1": 0}).digest == neutral(space, **inactive).digest
+
+
+class TestBands:
+    """Layer swapping."""
+
+    def test_a_language_around_the_middle(self) -> None:
+        choices: dict[str, Scalar] = {"boundary 1": 1, "boundary 2": 3, "band 2/from": "math"}
+        assert hops(neutral(bound(ROUTES["bands"]), **choices)) == [
+            *(("ja", 0, 1.0), ("math", 1, 1.0), ("math", 2, 1.0), ("ja", 3, 1.0))
+        ]
+
+    def test_boundaries_in_any_order_mean_the_same(self) -> None:
+        one, other = (
+            neutral(bound(ROUTES["bands"]), **{"boundary 1": a, "boundary 2": b, "band 2/from": "math"})
+            for a, b in ((1, 3), (3, 1))
+        )
+        assert one.digest == other.digest
+
+
+class TestSegments:
+    """Routes written out with holes."""
+
+    def test_repeats_and_ends_that_are_turned_around(self) -> None:
+        changes: dict[str, Scalar] = {
+            **{"segment 1/last": 1, "segment 1/repeat": 2, "segment 2/include": True, "segment 2/from": "ja"},
+            **{"segment 2/first": 3, "segment 2/last": 2, "segment 2/write": 0.5},
+        }
+        assert hops(neutral(bound(HOLES), **changes)) == [
+            *(("mix", 0, 1.0), ("mix", 1, 1.0)) * 2,
+            *(("ja", 2, 0.5), ("ja", 3, 0.5)),
+        ]
+
+    def test_a_route_without_holes_goes_with_holes_elsewhere(self) -> None:
+        blend = MIX | {"pipe": [{"weigh": [{"float": [0, 1]}, 0.5]}, {"reduce": "sum"}]}
+        space = bound([{"from": "mix", "layers": [1, 3]}], blends={"mix": blend})
+        assert [gene.name for gene in space.genes] == ["mix/weigh.math"]
+        assert [hop.layer for hop in hops(space.decode((0.3,)))] == [1, 2, 3]
+
+
+def test_presets_start_from_the_blends_own_layers() -> None:
+    blend = MIX | {"pipe": [{"weigh": [{"float": [0, 1]}, {"float": [0, 1]}]}, {"reduce": "sum"}]}
+    space = bound(ROUTES["indicator"], blends={"mix": blend}, seeds=["uniform"])
+    recipe = space.decode(space.seeds[0])
+    assert recipe.canonical.route is None
+    assert recipe.canonical.blends["mix"].rules[0].pipe[1].weigh == (0.5, 0.5)  # type: ignore[index,union-attr]
+
+
+def test_models_alone_need_no_blend() -> None:
+    space = bound({"use": "bands", "from": ["math", "ja"]}, blends={}, seeds=["neutral"])
+    assert space.decode(space.seeds[0]).donor == "math"
+
+
+@pytest.mark.parametrize(
+    ("route", "rest", "message"),
+    [
+        (
+            {"use": "indicator", "from": ["moth"]},
+            {},
+            's.yaml: route: "moth" is neither a model nor a blend. Did you mean "math"?',
+        ),
+        (
+            {"use": "indicate", "from": ["math"]},
+            {},
+            's.yaml: route: "indicate" is no generator of routes. Did you mean "indicator"?',
+        ),
+        (
+            {"from": ["math"]},
+            {},
+            's.yaml: route: A route is a list of segments, or a mapping with "use", the name of a generator, and '
+            '"from".',
+        ),
+        ({"use": "bands", "from": ["math"]}, {}, "s.yaml: route.from: 1 entries are too few. Give 2 or more."),
+        (
+            {"use": "indicator", "from": ["math"], "write": [2, 0.5]},
+            {},
+            "s.yaml: route.write: [2, 0.5] is no range of factors. Write [low, high] with 0 < low < high.",
+        ),
+        (
+            {"use": "tailor", "from": ["math"], "remove": 4},
+            {},
+            "s.yaml: route.remove: removes 4 layers, but the models have 4. Leave one or more.",
+        ),
+        (
+            [{"from": "math", "layers": [0, {"int": [1, 4]}]}],
+            {},
+            "s.yaml: route[0].layers: layer 4 does not exist: the models' last is 3.",
+        ),
+        (
+            [{"from": "math", "layers": [0, 1], "write": {"float": [-1, 2]}}],
+            {},
+            "s.yaml: route[0].write: -1.0 is not above 0. Give more than 0.",
+        ),
+        (
+            {"use": "tailor", "from": ["math", "ja"], "select": "some"},
+            {"blends": {"tailored": MIX}},
+            's.yaml: "tailored" is what the route calls a blend of its own. Give yours another name.',
+        ),
+        (
+            {"use": "bands", "from": ["math", "ja"]},
+            {"blends": {}, "seeds": ["ties"]},
+            "s.yaml: seeds[0]: ties does not lie in the space: there is no blend that it could be. "
+            'Only "neutral" can be meant. Drop it or widen the space.',
+        ),
+    ],
+)
+def test_a_bad_route(route: Tree, rest: dict[str, Tree], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        bound(route, **rest)
+    assert str(caught.value) == message

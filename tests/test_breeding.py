@@ -1,0 +1,162 @@
+"""Searches that breed: M2N2 over recipes, from the command line to the exported member."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from evomerge.checkpoints import Checkpoint
+from evomerge.cli import main
+from evomerge.errors import ConfigError
+from evomerge.merging import Library, ResidentModel
+from evomerge.merging.export import Provenance, export_model
+from evomerge.optimizers.generational import Generational
+from evomerge.optimizers.m2n2.breeder import Breeder
+from evomerge.runs import Asked, RunLog, Started
+from evomerge.settings import Settings
+from evomerge.spaces.lineage import LineageSpace
+from evomerge.study import Study, assemble
+from tests.cli.test_job import _wait_for_candidates, facts
+from tests.test_search import Arithmetic, essence, run, search
+
+SPACE = """# Breeding for tests.
+evomerge: space/1
+models: {base: ZOO/base, math: ZOO/math, ja: ZOO/ja}
+breed: {experts: [base, math, ja], chromosomes: [{roles: [attention]}], resolution: 3}
+"""
+SEARCH = ["search", "search_space=bred", "fitness=two", "optimizer=m2n2", "optimizer.warm_up=4", "finalists=2"]
+
+
+@pytest.fixture
+def bred(desk: Path, zoo: Path) -> Path:
+    """The desk with a space of members."""
+    (desk / "search_spaces" / "bred.yaml").write_text(SPACE.replace("ZOO", str(zoo)))
+    return desk
+
+
+@pytest.fixture
+def study_of(bred: Path, make_settings: Callable[..., Settings], zoo: Path) -> Callable[..., Study]:
+    """Makes a study: `study_of(members=8, …)`."""
+    from evomerge.documents import read_yaml
+
+    tree = read_yaml(bred / "search_spaces" / "bred.yaml")
+
+    def make(candidates: int = 30, **optimizer: Any) -> Study:
+        config = {"name": "m2n2", "warm_up": 5, **optimizer}
+        return assemble(make_settings(search_space=tree, optimizer=config, candidates=candidates))
+
+    return make
+
+
+def begun(folder: Path) -> RunLog:
+    log = RunLog.create(folder)
+    log.append(Started({"seed": 0}))
+    return log
+
+
+def test_a_run_is_the_same_for_one_worker_and_for_five(study_of: Callable[..., Study], tmp_path: Path) -> None:
+    essences = []
+    for capacity in (1, 5):
+        with begun(tmp_path / str(capacity)) as log:
+            run(study_of(), log, Arithmetic(capacity))
+            essences.append(essence(log))
+    assert essences[0] == essences[1]
+    assert len({fact[0] for key, fact in essences[0].items() if key[0] == "asked"}) == 30  # type: ignore[index]
+
+
+@pytest.mark.parametrize("after", [2, 9, 40, 70])
+def test_a_run_resumes_from_any_prefix_of_its_log(study_of: Callable[..., Study], tmp_path: Path, after: int) -> None:
+    with begun(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
+        run(study_of(), whole, Arithmetic(3))
+        cut.append(*list(whole.events())[:after])
+        run(study_of(), cut, Arithmetic(2))
+        assert essence(cut) == essence(whole)
+
+
+def test_candidates_that_fail_are_survived(study_of: Callable[..., Study], tmp_path: Path) -> None:
+    with begun(tmp_path / "run") as log:
+        progress = run(study_of(), log, Arithmetic(2, fails=lambda job: job.number % 3 == 1))
+    assert len(progress.losses) == 30
+
+
+def test_a_hundred_members_hold_no_weights(study_of: Callable[..., Study], tmp_path: Path) -> None:
+    study = study_of(candidates=150, members=100)
+    assert isinstance(study.space, LineageSpace)
+    optimizer = study.optimizer()
+    assert isinstance(optimizer, Generational)
+    assert isinstance(optimizer.engine, Breeder)
+    with begun(tmp_path / "run") as log:
+        search(study, optimizer, Arithmetic(4), log, 150).run()
+    members = optimizer.engine.members
+    assert len(set(members)) == 100
+    most = 4 * len(study.space.lineage.lattice.cells)
+    assert max(map(len, members)) <= most, "a member is never longer than the lattice"
+
+
+def test_members_are_exported_as_they_were_scored(study_of: Callable[..., Study], tmp_path: Path) -> None:
+    study = study_of()
+    with begun(tmp_path / "run") as log:
+        run(study, log, Arithmetic())
+        genomes = [event.genome for event in log.events() if isinstance(event, Asked)]
+    library = Library()
+    resident = ResidentModel(study.space.decode(genomes[0]), library)
+    for number in (1, 12, 29):
+        recipe = study.space.decode(genomes[number])
+        resident.hold(recipe)
+        exported = Checkpoint(export_model(recipe, library, tmp_path / f"{number}", Provenance("a test")))
+        held = resident.model.state_dict()
+        assert all(torch.equal(exported.tensor(name), held[name]) for name in exported.names)
+
+
+def test_search_report_export(bred: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SEARCH, "candidates=10", "run_dir=runs/a"]) == 0
+    assert "members bred from base, math, ja with" in capsys.readouterr().out
+    assert "genes" not in (bred / "runs" / "a" / "report.html").read_text().split("search space")[1][:200]
+    assert main(["export", "runs/a", "out"]) == 0
+    assert main(["export", "out/recipe.yaml", "again"]) == 0
+    weights = [(Path(name) / "model.safetensors").read_bytes() for name in ("out", "again")]
+    assert weights[0] == weights[1]
+    capsys.readouterr()
+    assert main(["validate", "search_spaces/bred.yaml"]) == 0
+    assert "bred from base, math, ja" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*SEARCH, "candidates=10", "run_dir=runs/b", "start_from=runs/a"])
+    assert "bred its recipes" in capsys.readouterr().err
+
+
+def test_what_cannot_be_bred_is_refused(bred: Path, make_settings: Callable[..., Settings], zoo: Path) -> None:
+    models = {"base": str(zoo / "base"), "math": str(zoo / "math")}
+
+    def problem(breed: Any, **optimizer: Any) -> str:
+        space = {"evomerge": "space/1", "models": models, "breed": breed}
+        with pytest.raises(ConfigError) as caught:
+            assemble(make_settings(search_space=space, optimizer={"name": "m2n2", **optimizer}))
+        return str(caught.value)
+
+    pair = {"experts": ["base", "math"]}
+    assert '"ja" is not a model.' in problem({"experts": ["base", "ja"]})
+    assert '"math" stands twice' in problem({"experts": ["math", "math"]})
+    assert "Drop its span" in problem(pair | {"chromosomes": [{"span": [0, 5]}]})
+    chromosomes = [{"roles": ["mlp"]}, {"roles": ["mlp"], "layers": [0, 0]}]
+    assert "breed.chromosomes[1]: no tensor is left" in problem(pair | {"chromosomes": chromosomes})
+    assert '"nsga2" moves genes' in problem(pair, name="nsga2")
+
+
+@pytest.mark.slow
+def test_kill_9_then_resume_is_the_run_that_was_not_killed(bred: Path) -> None:
+    command = [sys.executable, "-m", "evomerge.cli", *SEARCH, "candidates=120", "optimizer.members=100"]
+    assert subprocess.run([*command, "run_dir=runs/whole"], check=False).returncode == 0
+    process = subprocess.Popen([*command, "run_dir=runs/killed"])
+    _wait_for_candidates(bred / "runs" / "killed", 40)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    cut = facts(bred / "runs" / "killed")
+    assert ("told", 119) not in cut
+    assert main(["resume", "runs/killed"]) == 0
+    assert facts(bred / "runs" / "killed") == facts(bred / "runs" / "whole")
