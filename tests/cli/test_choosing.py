@@ -23,7 +23,7 @@ def test_pick_says_what_why_and_how_to_export(run_dir: Path, capsys: pytest.Capt
     name = re.match(r"Picked (candidate \d+) of runs/a: the lowest mean loss, math times 3 and japanese times 1", out)
     assert name is not None
     assert "with japanese ≥ 0 and unseen ≥ 0, on selection items." in out
-    assert "It meets japanese ≥ 0 and unseen ≥ 0 with probability" in out
+    assert "It has japanese ≥ 0 and unseen ≥ 0 with probability" in out
     assert re.search(r"Test items, which had no say: math 0\.\d{3} ± 0\.\d{3}, japanese", out)
     command = out.strip().splitlines()[-1]
     assert command == f"Export it: evomerge export runs/a OUT --finalist '{name[1]}'"
