@@ -12,10 +12,8 @@ from evomerge.cli.sources import check_models
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
 from evomerge.recipe import Recipe, load_recipe
-from evomerge.runs import RunLog
+from evomerge.report.reading import read_run
 from evomerge.runs.results import Contender, Results
-from evomerge.settings import load_settings
-from evomerge.study import open_fitness
 
 
 def run(argv: Sequence[str]) -> int:
@@ -44,11 +42,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _from_run(run_dir: Path, name: str | None) -> tuple[Recipe, Provenance]:
-    settings = load_settings(run_dir)
-    with RunLog.read(run_dir) as log:
-        results = Results(log, open_fitness(settings))
+    found = read_run(run_dir)
+    results = found.results
     chosen = results.best() if name is None else _named(results, name, run_dir)
-    origin = f"It is {chosen.name} of the run {run_dir.absolute().name} (seed {settings.seed})."
+    origin = f"It is {chosen.name} of the run {run_dir.absolute().name} (seed {found.settings.seed})."
     return chosen.recipe, Provenance(origin, len(results.candidates), _score_lines(results, chosen))
 
 
