@@ -13,7 +13,7 @@ from rich.text import Text
 
 from evomerge.fitness import Estimate, Fitness
 from evomerge.fitness.constraints import total_violation
-from evomerge.fitness.goals import Forgetting
+from evomerge.fitness.goals import Mean
 from evomerge.fitness.items import SPLITS
 from evomerge.report.standing import standing
 from evomerge.report.verdict import chosen
@@ -28,7 +28,7 @@ class Row:
     Attributes:
         contender: Whose scores these are.
         tasks: Test score by task; None where it has none.
-        lost: Test value by objective that is a loss against a model; None where it has none.
+        others: Test value by objective that is no mean of tasks; None where it has none.
         excess: How far it breaks constraints on the test split in total, 0 where it holds them; None where there are
             none, or it has no test scores.
         means: Mean of all tasks by split; None where it has none.
@@ -40,7 +40,7 @@ class Row:
 
     contender: Contender
     tasks: Mapping[str, Estimate | None]
-    lost: Mapping[str, Estimate | None]
+    others: Mapping[str, Estimate | None]
     excess: float | None
     means: Mapping[str, Estimate | None]
     on_front: bool
@@ -91,9 +91,9 @@ def finalists_table(results: Results) -> Table:
 
 
 def headings(fitness: Fitness) -> list[str]:
-    """Of the columns with test scores: tasks, what was lost against a model, and whether constraints hold."""
+    """Of the columns with test scores: tasks, other objectives than means, and whether constraints hold."""
     objectives = fitness.objectives
-    scores = {**objectives.directions, **dict.fromkeys(_losses_against_models(fitness), False)}
+    scores = {**objectives.directions, **dict.fromkeys(_other_objectives(fitness), False)}
     marked = [name if is_higher_better else f"{name} ↓" for name, is_higher_better in scores.items()]
     return [*marked, "holds"] if fitness.spec.constraints else marked
 
@@ -101,7 +101,7 @@ def headings(fitness: Fitness) -> list[str]:
 def _cells(row: Row, is_constrained: bool) -> Iterator[str | Text]:
     yield f"{row.mark}{row.percent:>3}"
     yield Text(row.contender.name, style="bold" if row.is_best else "")
-    for estimate in (*row.tasks.values(), *row.lost.values()):
+    for estimate in (*row.tasks.values(), *row.others.values()):
         yield f"{estimate.value:.3f} ±{estimate.stderr:.3f}" if estimate else "–"
     if is_constrained:
         yield row.holds
@@ -132,9 +132,9 @@ def _note_on_constraints(fitness: Fitness) -> str:
     return f" Holds: {all_of_them}, on test items; whoever breaks them on the selection split ranks behind all others."
 
 
-def _losses_against_models(fitness: Fitness) -> list[str]:
+def _other_objectives(fitness: Fitness) -> list[str]:
     """Objectives that no column of a task shows."""
-    return [name for name, part in fitness.objectives.parts.items() if isinstance(part, Forgetting)]
+    return [name for name, part in fitness.objectives.parts.items() if not isinstance(part, Mean)]
 
 
 def _odds(results: Results) -> str:
@@ -150,7 +150,7 @@ def _row(results: Results, contender: Contender, front: list[Contender], on_fron
     return Row(
         contender,
         {label: scored.get("test", {}).get(label) for label in yardstick.directions},
-        {name: values.get(name) for name in _losses_against_models(results.fitness)},
+        {name: values.get(name) for name in _other_objectives(results.fitness)},
         total_violation(broken) if broken else None,
         {split: yardstick.mean(scored[split]) if split in scored else None for split in SPLITS},
         on_front=contender in front,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from evomerge.documents import parse, tree_of
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.fitness import Estimate, FitnessSpec, Objectives
+from evomerge.fitness.objectives import costs_as_estimates
 
 TASKS = {name: {"task": name, "metric": "acc"} for name in ("a", "b", "c", "spare")}
 UP = dict.fromkeys(TASKS, True)
@@ -115,6 +116,15 @@ def test_losses_and_their_errors_are_finite(given_: dict[str, Estimate], base: d
     objectives = of(one=heavy, two={"forgetting": ["a"], "of": "base"})
     assert all(math.isfinite(loss) for loss in objectives.losses(given_, {"base": base}))
     assert all(0 <= error < math.inf for error in objectives.errors(given_, {"base": base}))
+
+
+def test_what_a_merge_costs_is_known_exactly() -> None:
+    objectives = of(skill=["a"], size={"cost": "parameters"}, depth={"cost": "layers"})
+    given = {"a": Estimate(0.75, 0.1, 3)} | costs_as_estimates({"parameters": 0.8, "layers": 1.25})
+    assert objectives.losses(given) == (0.25, 0.8, 1.25)
+    assert objectives.errors(given) == (0.1, 0, 0)
+    assert objectives.higher_is_better == {"skill": True, "size": False, "depth": False}
+    assert objectives.members["size"] == ()
 
 
 @pytest.mark.parametrize("mixed", [["a", "b"], {"forgetting": ["a", "b"], "of": "base"}])
