@@ -91,7 +91,7 @@ def _features(points_ND: NDArray[np.float64]) -> NDArray[np.float64]:
 def _range(values_N: NDArray[np.float64], link: Link) -> tuple[float, float]:
     """Lowest value and range of what a link stands for: [0, 1] where the sigmoid can mean just that, else as seen."""
     low, high = float(values_N.min()), float(values_N.max())
-    if link == "sigmoid" and 0 <= low and high <= 1:
+    if link == "sigmoid" and low >= 0 and high <= 1:
         return 0.0, 1.0
     if link == "softplus" and low >= 0:
         low = 0.0
