@@ -64,6 +64,21 @@ class Objectives:
         """The direction of each objective."""
         return {name: isinstance(part, Mean) and self.directions[part.tasks[0]] for name, part in self.parts.items()}
 
+    @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """How much a task's score moves an objective, by the objective's name and the label.
+
+        They sum to 1; what was forgotten of a task moves with its score at most.
+        """
+        weights = {name: _weights(part) for name, part in self.parts.items()}
+        return {
+            name: {
+                label: weight / math.fsum(weights[name])
+                for label, weight in zip(part.tasks, weights[name], strict=True)
+            }
+            for name, part in self.parts.items()
+        }
+
     def values(self, estimates: Estimates, models: ModelEstimates = NO_MODELS) -> dict[str, Estimate]:
         """Each objective's value with its standard error; tasks are taken to err independently.
 
@@ -95,7 +110,7 @@ class Objectives:
         if isinstance(part, Cost):
             return estimates[part.label]
         if isinstance(part, Mean):
-            return _mean([estimates[label] for label in part.tasks], part.weights or (1.0,) * len(part.tasks))
+            return _mean([estimates[label] for label in part.tasks], _weights(part))
         before = estimates_of(models, part.of)
         lost = [_lost(before[label], estimates[label], self.directions[label]) for label in part.tasks]
         return _mean(lost, (1.0,) * len(lost))
@@ -115,6 +130,10 @@ def estimates_of(models: ModelEstimates, name: str) -> Estimates:
     if name not in models:
         raise EvomergeError(f"A candidate is compared with {name}, whose own scores are not known here.")
     return models[name]
+
+
+def _weights(part: Goal) -> tuple[float, ...]:
+    return (part.weights if isinstance(part, Mean) else None) or (1.0,) * len(part.tasks)
 
 
 def _mean(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:

@@ -140,3 +140,12 @@ def test_directions_do_not_mix(mixed: Any) -> None:
 def test_every_form_is_written_as_it_is_read() -> None:
     document = spec(one=["a"], two={"tasks": ["a", "b"], "weights": [2, 1]}, three={"forgetting": ["c"], "of": "base"})
     assert parse(FitnessSpec, tree_of(document), "f.yaml") == document
+
+
+def test_weights_and_what_is_forgotten_move_objectives_by_their_shares() -> None:
+    tasks = {name: {"task": name, "metric": "acc"} for name in "xyz"}
+    objectives = {"skill": {"tasks": ["x", "y"], "weights": [3, 1]}, "lost": {"forgetting": ["z"], "of": "base"}}
+    objectives |= {"size": {"cost": "layers"}}
+    spec = parse(FitnessSpec, {"evomerge": "fitness/1", "tasks": tasks, "objectives": objectives}, "fit.yaml")
+    found = Objectives.of(spec, dict.fromkeys("xyz", True), "fit.yaml").shares
+    assert found == {"skill": {"x": 0.75, "y": 0.25}, "lost": {"z": 1.0}, "size": {}}
