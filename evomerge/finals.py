@@ -123,7 +123,5 @@ def _jobs(
 
 
 def _event(entry: Entry, split: str, items: Items, outcome: Outcome) -> Assessed:
-    recipe = entry.recipe
-    return Assessed(
-        entry.name, entry.kind, split, recipe.digest, tree_of(recipe), items, outcome.responses, outcome.failure
-    )
+    recipe, told = entry.recipe, (outcome.responses, outcome.failure, outcome.costs)
+    return Assessed(entry.name, entry.kind, split, recipe.digest, tree_of(recipe), items, *told)

@@ -108,7 +108,7 @@ class Search:
         if outcome.failure is not None:
             self._log(Failed(outcome.number, outcome.failure, outcome.attempts))
             return
-        cost = (outcome.merge_s, outcome.score_s, outcome.attempts, None, outcome.tokens)
+        cost = (outcome.merge_s, outcome.score_s, outcome.attempts, None, outcome.tokens, outcome.costs)
         self._log(Evaluated(outcome.number, outcome.items, outcome.responses, *cost))
 
     def _tell_rest(self, generation: Generation) -> None:

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from evomerge import __version__
 from evomerge.errors import ConfigError, EvomergeError
@@ -17,6 +18,8 @@ COMMANDS = {
     "plan": "say what a search will cost and what it can tell apart, before it begins (options as `evomerge search`)",
     "resume": "go on with a run that was interrupted",
     "report": "show a run as tables and write its HTML page",
+    "pick": "pick a finalist of a run by weights, by bounds, or at the knee of its front",
+    "compare": "compare runs, or the runs of a sweep: test scores, hypervolumes, costs and paired differences",
     "merge": "merge models as a recipe file says, evomerge's or mergekit's",
     "convert": "translate between mergekit's files and ours",
     "export": "write a run's best recipe, or a recipe file, as a Hugging Face checkpoint",
@@ -64,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def parser(command: str, **more: str) -> argparse.ArgumentParser:
+def parser(command: str, **more: Any) -> argparse.ArgumentParser:
     """An argument parser for one command."""
-    return argparse.ArgumentParser(prog=f"evomerge {command}", description=COMMANDS[command], **more)  # type: ignore[arg-type]
+    return argparse.ArgumentParser(prog=f"evomerge {command}", description=COMMANDS[command], **more)
 
 
 def _overview(words: list[str]) -> int:

@@ -46,6 +46,7 @@ class Outcome:
         score_s: Wall seconds spent on the items.
         attempts: How many workers tried.
         tokens: Put through the model.
+        costs: Of the recipe, those that the fitness asks for.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Outcome:
     score_s: float = 0.0
     attempts: int = 1
     tokens: int = 0
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 class Executor(Protocol):

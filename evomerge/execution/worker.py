@@ -11,7 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 from evomerge.errors import CandidateFailed
 from evomerge.execution.job import Job, Outcome
 from evomerge.fitness import FitnessSpec, Harness, load_tasks
-from evomerge.merging import Library, ResidentModel
+from evomerge.merging import Library, ResidentModel, size_of
 from evomerge.recipe import Recipe
 
 
@@ -49,20 +49,37 @@ class Worker:
         """
         torch.set_num_threads(plan.num_threads)
         disable_progress_bar()  # of transformers: the run has a display of its own
-        library = Library(is_fused=plan.is_fused, room_bytes=plan.room_bytes)
-        self._resident = ResidentModel(plan.recipe, library, plan.device)
+        self._library = Library(is_fused=plan.is_fused, room_bytes=plan.room_bytes)
+        self._resident = ResidentModel(plan.recipe, self._library, plan.device)
+        self._wanted_costs = plan.fitness.costs
         tasks = load_tasks(plan.fitness, plan.where)
         self._harness = Harness(tasks, plan.fitness, self._resident.model, self._resident.tokenizer)
 
     def run(self, job: Job) -> Outcome:
         """Merge and score one recipe. Whatever goes wrong is the candidate's failure, not the search's."""
-        start = time.perf_counter()
+        start, read_before = time.perf_counter(), self._harness.tokens_read
         try:
             self._resident.hold(job.recipe)
             merged = time.perf_counter()
             responses = self._harness.score(job.items)
+            costs = self._costs(job.recipe)
         except CandidateFailed as failure:
             return Outcome(job.number, failure=str(failure))
         except Exception as error:  # the one place where any exception of a candidate becomes a record
             return Outcome(job.number, failure=f"{type(error).__name__}: {error}")
-        return Outcome(job.number, job.items, responses, merge_s=merged - start, score_s=time.perf_counter() - merged)
+        return Outcome(
+            job.number,
+            job.items,
+            responses,
+            merge_s=merged - start,
+            score_s=time.perf_counter() - merged,
+            tokens=self._harness.tokens_read - read_before,
+            costs=costs,
+        )
+
+    def _costs(self, recipe: Recipe) -> dict[str, float]:
+        if not self._wanted_costs:
+            return {}
+        size = size_of(recipe, self._library)
+        shares = {"layers": size.layer_share, "parameters": size.parameter_share}
+        return {name: shares[name] for name in self._wanted_costs}

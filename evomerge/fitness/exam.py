@@ -12,6 +12,7 @@ from evomerge.fitness.answers import Answers
 from evomerge.fitness.estimators import Estimate, Estimator, Scores
 from evomerge.fitness.estimators.base import mean_in_order
 from evomerge.fitness.measures import agreement
+from evomerge.fitness.objectives import costs_as_estimates
 from evomerge.fitness.selectors import Selector
 from evomerge.fitness.sheet import Sheet
 
@@ -103,8 +104,9 @@ class Exam:
         return {label: documents for label, documents in chosen.items() if documents}
 
     def estimates(self, sheet: Sheet, num_items: int = EVERYTHING) -> dict[str, Estimate]:
-        """Each task's score on the whole search split, by label, as the first so many answers tell it."""
-        return {subject.label: subject.estimate(sheet, num_items) for subject in self.subjects}
+        """Each task's score on the whole search split, by label, as the first so many answers tell it; and costs."""
+        scores = {subject.label: subject.estimate(sheet, num_items) for subject in self.subjects}
+        return scores | costs_as_estimates(sheet.costs)
 
     def expected(self, sheet: Sheet) -> Scores:
         """The score of every search item of every task, observed or expected; float32, higher is better."""

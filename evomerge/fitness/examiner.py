@@ -19,7 +19,7 @@ from evomerge.fitness.estimators.registry import ESTIMATORS, make_estimator
 from evomerge.fitness.exam import EVERYTHING, Exam, Sampled, Subject
 from evomerge.fitness.fitness import FEW, NO_RESPONSES, Fitness, Worth
 from evomerge.fitness.irt import Bank, recalibrate
-from evomerge.fitness.objectives import ModelEstimates
+from evomerge.fitness.objectives import ModelEstimates, costs_as_estimates
 from evomerge.fitness.racing import Halving, NoRacing, RacingValue
 from evomerge.fitness.rivals import Responses, answers_of_rival, known_rivals, scored_against
 from evomerge.fitness.selectors.configs import SelectorConfig
@@ -181,11 +181,12 @@ class Examiner:
 
 
 def _estimates(spec: FitnessSpec, rivals: Mapping[str, Responses]) -> ModelEstimates:
-    """Scores on the whole search split, which is why they have no error."""
+    """Scores on the whole search split, which is why they have no error. A model alone costs what it costs."""
     return {
         name: {
             label: Estimate(mean_in_order(scores_N), 0.0, len(scores_N))
             for label, scores_N in scored_against(spec, responses, rivals).items()
         }
+        | costs_as_estimates(dict.fromkeys(spec.costs, 1.0))
         for name, responses in known_rivals(spec, rivals).items()
     }

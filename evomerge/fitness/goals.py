@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 from pydantic_core import InitErrorDetails
@@ -13,6 +13,7 @@ from evomerge.documents import Value, fault, shown, suggestion
 Name: TypeAlias = Annotated[str, pydantic.StringConstraints(pattern=r"^\w[\w.+-]*$")]
 Weight: TypeAlias = Annotated[float, pydantic.Field(gt=0, le=1e6)]
 
+CostName: TypeAlias = Literal["layers", "parameters"]
 Place: TypeAlias = tuple[str | int, ...]
 
 
@@ -61,6 +62,38 @@ class Forgetting(Value):
         return self.of
 
 
+class Cost(Value):
+    """What a merge costs whoever runs it, of the merge itself: `{cost: parameters}`. Lower is better.
+
+    For routes, which may leave layers out or repeat them; of other merges it is 1.
+
+    Attributes:
+        cost: `layers` or `parameters` of the result, per one of the model that it has its config from.
+    """
+
+    cost: CostName
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """None: no item is asked for it."""
+        return ()
+
+    @property
+    def compared_with(self) -> str | None:
+        """No model."""
+        return None
+
+    @property
+    def label(self) -> str:
+        """Under which it stands among a candidate's scores; no task can be called that."""
+        return cost_label(self.cost)
+
+
+def cost_label(name: str) -> str:
+    """Under which a cost stands among a candidate's scores."""
+    return f"cost in {name}"
+
+
 def _read_objective(given: Any) -> Any:
     if isinstance(given, Value):
         return given
@@ -70,11 +103,14 @@ def _read_objective(given: Any) -> Any:
         return Forgetting.model_validate(given)
     if isinstance(given, Mapping) and "tasks" in given:
         return Mean.model_validate(given)
-    forms = "[a, b], {tasks: [a, b], weights: [2, 1]} or {forgetting: [a], of: base}"
+    if isinstance(given, Mapping) and "cost" in given:
+        return Cost.model_validate(given)
+    forms = "[a, b], {tasks: [a, b], weights: [2, 1]}, {forgetting: [a], of: base} or {cost: parameters}"
     raise fault(f"{shown(given)} is not an objective. Write {forms}.")
 
 
-Objective: TypeAlias = Annotated[Mean | Forgetting, pydantic.BeforeValidator(_read_objective)]
+Goal: TypeAlias = Mean | Forgetting | Cost
+Objective: TypeAlias = Annotated[Goal, pydantic.BeforeValidator(_read_objective)]
 
 
 class Constraint(Value):
@@ -134,7 +170,7 @@ class Constraint(Value):
 
 
 def faults_of_objectives(
-    objectives: Mapping[str, Mean | Forgetting], given: Any, tasks: Mapping[str, Any] | None
+    objectives: Mapping[str, Goal], given: Any, tasks: Mapping[str, Any] | None
 ) -> Iterator[InitErrorDetails]:
     """What is wrong with the tasks that objectives name.
 
@@ -143,9 +179,12 @@ def faults_of_objectives(
         given: As they stand in the document, to name the place of a fault.
         tasks: By label; None where they are wrong themselves.
     """
+    if objectives and all(isinstance(objective, Cost) for objective in objectives.values()):
+        message = "nothing is asked of a candidate. Add an objective that is made of tasks."
+        yield InitErrorDetails(type=fault(message), loc=(), input=given)
     for name, objective in objectives.items():
         place: Place = (name, *_key_of_tasks(given, name))
-        if not objective.tasks:
+        if not objective.tasks and not isinstance(objective, Cost):
             message = "an objective is the mean of at least one task. Name the labels of its tasks, or remove it."
             yield InitErrorDetails(type=fault(message), loc=place, input=objective.tasks)
         for index, label in enumerate(objective.tasks):

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from evomerge.errors import ConfigError, EvomergeError, Problem
 from evomerge.fitness.estimators import Estimate
-from evomerge.fitness.goals import Forgetting, Mean
+from evomerge.fitness.goals import Cost, Goal, Mean, cost_label
 from evomerge.fitness.spec import FitnessSpec
 
 Estimates: TypeAlias = Mapping[str, Estimate]
@@ -31,7 +31,7 @@ class Objectives:
         directions: Whether higher is better, by label, of every task.
     """
 
-    parts: Mapping[str, Mean | Forgetting]
+    parts: Mapping[str, Goal]
     directions: Mapping[str, bool]
 
     @classmethod
@@ -60,15 +60,22 @@ class Objectives:
         return {name: part.tasks for name, part in self.parts.items()}
 
     @property
-    def shares(self) -> dict[str, dict[str, float]]:
-        """By objective and label, how much a task's score moves the objective at most."""
-        return {name: dict(zip(part.tasks, _shares(_weights(part)), strict=True)) for name, part in self.parts.items()}
-
-    @property
     def higher_is_better(self) -> dict[str, bool]:
         """The direction of each objective."""
+        return {name: isinstance(part, Mean) and self.directions[part.tasks[0]] for name, part in self.parts.items()}
+
+    @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """How much a task's score moves an objective, by the objective's name and the label.
+
+        They sum to 1; what was forgotten of a task moves with its score at most.
+        """
+        weights = {name: _weights(part) for name, part in self.parts.items()}
         return {
-            name: self.directions[part.tasks[0]] and not isinstance(part, Forgetting)
+            name: {
+                label: weight / math.fsum(weights[name])
+                for label, weight in zip(part.tasks, weights[name], strict=True)
+            }
             for name, part in self.parts.items()
         }
 
@@ -76,7 +83,8 @@ class Objectives:
         """Each objective's value with its standard error; tasks are taken to err independently.
 
         Args:
-            estimates: By label; more labels than the objectives name do no harm.
+            estimates: By label, with what the merge costs (`costs_as_estimates`) where an objective says so; more
+                labels than the objectives name do no harm.
             models: Of the models that objectives compare with.
 
         Raises:
@@ -98,12 +106,19 @@ class Objectives:
         directions = self.higher_is_better.values()
         return tuple(1 - loss if up else loss for loss, up in zip(losses, directions, strict=True))
 
-    def _value(self, part: Mean | Forgetting, estimates: Estimates, models: ModelEstimates) -> Estimate:
+    def _value(self, part: Goal, estimates: Estimates, models: ModelEstimates) -> Estimate:
+        if isinstance(part, Cost):
+            return estimates[part.label]
         if isinstance(part, Mean):
             return _mean([estimates[label] for label in part.tasks], _weights(part))
         before = estimates_of(models, part.of)
         lost = [_lost(before[label], estimates[label], self.directions[label]) for label in part.tasks]
-        return _mean(lost, _weights(part))
+        return _mean(lost, (1.0,) * len(lost))
+
+
+def costs_as_estimates(costs: Mapping[str, float]) -> dict[str, Estimate]:
+    """What a merge costs, as it stands among its scores: known exactly, without an item."""
+    return {cost_label(name): Estimate(value, 0.0, 0) for name, value in costs.items()}
 
 
 def estimates_of(models: ModelEstimates, name: str) -> Estimates:
@@ -117,21 +132,17 @@ def estimates_of(models: ModelEstimates, name: str) -> Estimates:
     return models[name]
 
 
-def _mean(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
-    """Σ w·value / Σ w, and √(Σ w²·stderr²) / Σ w."""
-    shares = _shares(weights)
-    value = math.fsum(share * estimate.value for share, estimate in zip(shares, estimates, strict=True))
-    stderr = math.hypot(*(share * estimate.stderr for share, estimate in zip(shares, estimates, strict=True)))
-    return Estimate(value, stderr, sum(estimate.num_items for estimate in estimates))
-
-
-def _weights(part: Mean | Forgetting) -> Sequence[float]:
+def _weights(part: Goal) -> tuple[float, ...]:
     return (part.weights if isinstance(part, Mean) else None) or (1.0,) * len(part.tasks)
 
 
-def _shares(weights: Sequence[float]) -> list[float]:
+def _mean(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """Σ w·value / Σ w, and √(Σ w²·stderr²) / Σ w."""
     total = math.fsum(weights)
-    return [weight / total for weight in weights]
+    shares = [weight / total for weight in weights]
+    value = math.fsum(share * estimate.value for share, estimate in zip(shares, estimates, strict=True))
+    stderr = math.hypot(*(share * estimate.stderr for share, estimate in zip(shares, estimates, strict=True)))
+    return Estimate(value, stderr, sum(estimate.num_items for estimate in estimates))
 
 
 def _lost(before: Estimate, after: Estimate, higher_is_better: bool) -> Estimate:

@@ -17,10 +17,12 @@ class Sheet:
     Attributes:
         items: Positions of the documents that were asked, by label, first asked first.
         scores: Their scores in the metric's own unit, by label.
+        costs: What the candidate costs, by name.
     """
 
     items: dict[str, list[int]] = field(default_factory=dict)
     scores: dict[str, list[float]] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     def add(self, items: Mapping[str, Sequence[int]], responses: Mapping[str, Scores]) -> None:
         """Take in the answers to one block of items."""

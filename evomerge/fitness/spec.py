@@ -11,7 +11,7 @@ import pydantic
 from evomerge.documents import Value, fault
 from evomerge.fitness.estimation import NamedEstimator, NamedSelector, chosen_selector, unsuited, without_bank
 from evomerge.fitness.estimators.configs import EstimatorConfig
-from evomerge.fitness.goals import Constraint, Name, Objective, faults_of_constraints, faults_of_objectives
+from evomerge.fitness.goals import Constraint, Cost, Name, Objective, faults_of_constraints, faults_of_objectives
 from evomerge.fitness.measures import Agreement, Metric
 from evomerge.fitness.racing import Racing
 from evomerge.fitness.selectors.configs import SelectorConfig
@@ -92,8 +92,9 @@ class FitnessSpec(Value):
     Attributes:
         include: Folders of lm-eval task files, relative to the working directory. Absent: the harness's own tasks only.
         tasks: What is scored, by label.
-        objectives: What is optimised, by the objective's name: a mean of tasks, weighted if need be, or what was
-            forgotten. A task that neither an objective nor a constraint names is scored for finalists only.
+        objectives: What is optimised, by the objective's name: a mean of tasks, weighted if need be; what was
+            forgotten; what the merge costs. A task that neither an objective nor a constraint names is scored for
+            finalists only.
         constraints: What every merge must hold.
         splits: How the items are divided.
         items: How many of them are used.
@@ -176,6 +177,11 @@ class FitnessSpec(Value):
             if reason := without_bank(estimator, chosen, banks):
                 raise fault(reason)
         return selector
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """What objectives want to be known of a merge itself."""
+        return tuple(dict.fromkeys(part.cost for part in self.objectives.values() if isinstance(part, Cost)))
 
     @property
     def searched(self) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from evomerge.fitness import Fitness
 from evomerge.fitness.estimators.configs import MeanConfig, ParentConfig
 from evomerge.fitness.examiner import Examiner
 from evomerge.fitness.fitness import Worth
-from evomerge.fitness.goals import Mean
 from evomerge.fitness.irt.model import Floats
 from evomerge.fitness.power import Spread, smallest_difference
 from evomerge.fitness.racing import Halving, NoRacing
@@ -199,7 +198,7 @@ def _precisions(
     whole = worths_of(examiner, measured, measured.candidates)
     seen_O = np.std(losses_of(worths) - losses_of(whole), axis=0, ddof=1)
     is_mean = isinstance(fitness.spec.estimator, MeanConfig)  # its error has a part that all candidates share
-    for index, (name, shares) in enumerate(shares_of(fitness).items()):
+    for index, (name, shares) in enumerate(fitness.objectives.shares.items()):
         sampled = sum(share**2 * spreads[label].unshared / sizes[label] for label, share in shares.items())
         paired = sum(share**2 * spreads[label].unshared / asked[label] for label, share in shares.items())
         own = sum(share**2 * spreads[label].own / asked[label] for label, share in shares.items())
@@ -223,15 +222,6 @@ def spreads_of(measured: Measured, fitness: Fitness) -> dict[str, Spread]:
         label: Spread.of(np.array([scores_I[label] for scores_I in scores], np.float64))
         for label in fitness.search_items
     }
-
-
-def shares_of(fitness: Fitness) -> dict[str, dict[str, float]]:
-    """By objective and label, how much a task's score moves the objective; of what was forgotten, at most."""
-    found = {}
-    for name, part in fitness.objectives.parts.items():
-        weights = (part.weights if isinstance(part, Mean) else None) or (1.0,) * len(part.tasks)
-        found[name] = {label: weight / sum(weights) for label, weight in zip(part.tasks, weights, strict=True)}
-    return found
 
 
 def worths_of(examiner: Examiner, measured: Measured, answers: Sequence[Responses]) -> list[Worth]:

@@ -13,7 +13,7 @@ from evomerge.fitness.examiner import Examiner
 from evomerge.fitness.irt.model import Floats
 from evomerge.fitness.items import SPLITS
 from evomerge.fitness.power import best_of, smallest_difference, true_sd
-from evomerge.foresight.designs import Prospect, designs_for, losses_of, prospect, shares_of, spreads_of, worths_of
+from evomerge.foresight.designs import Prospect, designs_for, losses_of, prospect, spreads_of, worths_of
 from evomerge.foresight.measure import Measured
 from evomerge.recipe.references import references
 from evomerge.runs.budget import Budget
@@ -139,7 +139,7 @@ def _true_sds(fitness: Fitness, measured: Measured, losses_CO: Floats) -> dict[s
     """By objective, standard deviation of the candidates' true values."""
     spreads = spreads_of(measured, fitness)
     found = {}
-    for losses_C, (name, shares) in zip(losses_CO.T, shares_of(fitness).items(), strict=True):
+    for losses_C, (name, shares) in zip(losses_CO.T, fitness.objectives.shares.items(), strict=True):
         sizes = {label: len(fitness.splits.search[label]) for label in shares}
         noise = sum(share**2 * spreads[label].unshared / sizes[label] for label, share in shares.items())
         found[name] = true_sd(losses_C, noise)
@@ -204,5 +204,5 @@ def _provable(whole: Fitness, measured: Measured) -> dict[str, float]:
                 sum(share**2 * variance(label) / len(whole.splits.test[label]) for label, share in shares.items())
             )
         )
-        for name, shares in shares_of(whole).items()
+        for name, shares in whole.objectives.shares.items()
     }

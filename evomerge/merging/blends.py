@@ -76,8 +76,8 @@ class Blends:
         self._rules = {name: self._rules_of(name, blend, library) for name, blend in recipe.blends.items()}
 
     def has_adapters(self, source: str) -> bool:
-        """Whether some of a blend's task vectors are products of an adapter's factors."""
-        return any(self._adapters[source])
+        """Whether some of a blend's task vectors are products of an adapter's factors; a model alone has none."""
+        return any(self._adapters.get(source, ()))
 
     def tensor(self, source: str, name: str) -> torch.Tensor:
         """A tensor of a model or of a blend, with as many rows as all models have.

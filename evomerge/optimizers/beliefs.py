@@ -19,10 +19,10 @@ class Beliefs:
     def __init__(self, told: Told) -> None:
         """Fit them to at least one candidate, each weighed by its standard errors."""
         self._told = told
-        points_ND, excess_N = told.points(told.genomes), told.excess_N
+        points_ND, excess_N = told.points(told.genomes), told.excess()
         self._losses = [
             GaussianProcess(points_ND, losses_N, errors_N)
-            for losses_N, errors_N in zip(told.losses_NM.T, told.errors_NM.T, strict=True)
+            for losses_N, errors_N in zip(told.losses().T, told.errors().T, strict=True)
         ]
         is_bound = bool((excess_N > 0).any())
         self._excess = GaussianProcess(points_ND, excess_N, np.zeros(len(told))) if is_bound else None

@@ -51,8 +51,8 @@ def most_promising(
 
     The expected improvement of the hypervolume is the integral, over the room beyond the front, of the probability
     that a candidate dominates a place: EHVI(x) = ∫ Π_m Φ((q_m − μ_m(x)) / σ_m(x)) dq (Emmerich, Deutz and Klinkenberg
-    2011, doi 10.1109/CEC.2011.5949880, with the order of the two integrals exchanged), here the mean over `room_QM`. What the candidates taken before would dominate with probability p counts 1 − p, as if they were
-    independent.
+    2011, doi 10.1109/CEC.2011.5949880, with the order of the two integrals exchanged), here the mean over `room_QM`.
+    What the candidates taken before would dominate with probability p counts 1 − p, as if they were independent.
 
     Args:
         mean_PM: Predicted losses.

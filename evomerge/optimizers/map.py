@@ -32,9 +32,9 @@ class Map:
 
     A design of (D + 1)(D + 2) points, twice the number of a quadratic's coefficients in D genes (section 3), or of
     half the budget where that is less, is spread evenly over the box. One `Quadratic` per objective is fitted, and
-    NSGA-II or NSGA-III searches these alone. Of the front that they predict (and the layers behind it, where it is small),
-    the candidates that add most hypervolume are proposed for real; the surrogates are fitted anew, until the budget is spent. Constraints have a quadratic of
-    their own.
+    NSGA-II or NSGA-III searches these alone. Of the front that they predict, and the layers behind it where it is
+    small, the candidates that add most hypervolume are proposed for real; the surrogates are fitted anew, until the
+    budget is spent. Constraints have a quadratic of their own.
 
     The paper stops at the first front; its nested form, which merges two tasks at a time, and its Bayesian one, which
     chooses the design by directions, are left out: `mm_mo` chooses candidates by uncertainty.
@@ -96,9 +96,9 @@ class Map:
         points_ND = told.points(told.genomes)
         self._surrogates = [
             Quadratic(points_ND, losses_N, errors_N, self._config.link, self._config.reach)
-            for losses_N, errors_N in zip(told.losses_NM.T, told.errors_NM.T, strict=True)
+            for losses_N, errors_N in zip(told.losses().T, told.errors().T, strict=True)
         ]
-        excess_N = told.excess_N
+        excess_N = told.excess()
         is_bound = bool((excess_N > 0).any())
         self._constraint = (
             Quadratic(points_ND, excess_N, np.zeros(len(told)), "none", self._config.reach) if is_bound else None

@@ -32,9 +32,10 @@ class MmMo:
 
     One Gaussian process per objective learns from all candidates and their standard errors; a generation is taken by
     expected hypervolume improvement over the front of the processes' means, which a lucky score does not move (Li et
-    al. 2024, "It's morphing time", arXiv 2407.00487; under noise as Daulton, Balandat and Bakshy 2021, arXiv 2105.08195). As there, it chooses among mutations of good configurations too ("weak to strong"), and
-    may take sparsity as a further objective. The paper's filter by Fisher information is left out: it looks into the
-    models, which no optimiser here does.
+    al. 2024, "It's morphing time", arXiv 2407.00487; under noise as Daulton, Balandat and Bakshy 2021, arXiv
+    2105.08195). As there, it chooses among mutations of good configurations too ("weak to strong"), and may take
+    sparsity as a further objective. The paper's filter by Fisher information is left out: it looks into the models,
+    which no optimiser here does.
     """
 
     def __init__(self, config: MmMoConfig, start: Start) -> None:
@@ -63,13 +64,13 @@ class MmMo:
         self._beliefs = None
 
     def favourite(self) -> Genome | None:
-        """The candidate told whose objectives, each scaled to what was seen, the processes believe lowest on average."""
+        """The candidate whose losses, each scaled to what was seen, the processes believe lowest on average."""
         if not self._told:
             return None
         mean_NM, _ = self._believed().losses(self._told.genomes)
         range_M = np.ptp(mean_NM, axis=0)
         score_N = (mean_NM / np.where(range_M > 0, range_M, 1.0)).mean(axis=1)
-        excess_N = np.maximum(self._told.excess_N, 0.0)
+        excess_N = np.maximum(self._told.excess(), 0.0)
         return self._told.genomes[int(np.lexsort((score_N, excess_N))[0])]
 
     def _believed(self) -> Beliefs:
@@ -87,14 +88,14 @@ class MmMo:
 
     def _feasible(self, known_NM: NDArray[np.float64]) -> NDArray[np.float64]:
         """What improvements are measured against; all candidates as long as none is feasible."""
-        feasible_N = self._told.excess_N <= 0
+        feasible_N = self._told.excess() <= 0
         return known_NM[feasible_N] if feasible_N.any() else known_NM
 
     def _pool(self, known_NM: NDArray[np.float64], rng: np.random.Generator) -> list[Genome]:
         """Genomes never proposed: children of good ones, then uniform ones."""
         told = self._told
         dominated_N = ~undominated(known_NM)
-        best_first = np.lexsort((dominated_N, np.maximum(told.excess_N, 0.0)))
+        best_first = np.lexsort((dominated_N, np.maximum(told.excess(), 0.0)))
         num_good = max(FEWEST_GOOD, int((~dominated_N).sum()))
         good_GD = told.points([told.genomes[i] for i in best_first[:num_good]])
         children = [told.box.decode(child_D) for child_D in _children(good_GD, POOL // 2, rng)]

@@ -41,18 +41,15 @@ class Told:
         """Genomes as points of the box, one per row."""
         return np.array([self.box.encode(genome) for genome in genomes])
 
-    @property
-    def losses_NM(self) -> NDArray[np.float64]:
+    def losses(self) -> NDArray[np.float64]:
         """Losses, one row per candidate."""
         return losses_of(self._scored)
 
-    @property
-    def errors_NM(self) -> NDArray[np.float64]:
+    def errors(self) -> NDArray[np.float64]:
         """Standard errors of the losses, 0 where they were not told."""
         return errors_of(self._scored)
 
-    @property
-    def excess_N(self) -> NDArray[np.float64]:
+    def excess(self) -> NDArray[np.float64]:
         """Each candidate's largest violation: above 0 where a constraint is broken, 0 where there is none."""
         largest = [max(one.violations, default=0.0) for one in self._scored]
         return np.clip(np.array(largest), -LARGEST, LARGEST)

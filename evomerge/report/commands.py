@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evomerge.fitness import Fitness, FitnessSpec
 from evomerge.recipe import Recipe
+from evomerge.runs.results import Results
 from evomerge.settings import InlineSettings, Settings
 
 ITEMS_FILE = "test_items.json"
@@ -27,6 +28,13 @@ def export(folder: Path, finalist: str | None = None) -> str:
     """Writes a merge of a run as a checkpoint; the chosen one, or the one named."""
     choice = ["--finalist", finalist] if finalist else []
     return shlex.join(["evomerge", "export", str(folder), EXPORTED, *choice])
+
+
+def pick(folder: Path, results: Results) -> str | None:
+    """Picks another finalist by what counts more; None where there is nothing to choose between."""
+    if len(results.finalists) < 2 or results.fitness.num_objectives < 2:
+        return None
+    return shlex.join(["evomerge", "pick", str(folder), "--weights", f"{results.fitness.objectives.names[0]}=2"])
 
 
 def resume(folder: Path, num_candidates: int | None = None) -> str:

@@ -15,7 +15,12 @@ from evomerge.fitness.items import SPLITS
 from evomerge.recipe import canonical, dump_recipe
 from evomerge.report import commands, pages, summary, tables
 from evomerge.report.figures import pictures
+from evomerge.report.gap import gaps, in_words
+from evomerge.report.standing import METHOD, standing
 from evomerge.report.verdict import chosen, verdict
+from evomerge.report.volumes import volumes
+from evomerge.report.yardstick import of_objectives
+from evomerge.runs.front import point_in_words, reference_point
 from evomerge.runs.results import Contender, Results
 from evomerge.settings import Settings
 from evomerge.spaces.lineage import is_breed
@@ -62,6 +67,13 @@ def page(folder: Path, results: Results, settings: Settings, identity: Mapping[s
         "splits": SPLITS,
         "rows": rows,
         "note": tables.note(results),
+        "standing": standing(results),
+        "standing_method": METHOD,
+        "volumes": volumes(results),
+        "corner": point_in_words(results, reference_point(results)) if results.scored else "",
+        "gaps": gaps(results) if results.finalists else [],
+        "gap_sentence": in_words(results),
+        "objectives_axis": of_objectives(results.fitness).axis,
         "headings": tables.headings(results.fitness),
         "recipes": [_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
         "fitness": results.fitness,
@@ -83,6 +95,7 @@ def _commands(folder: Path, results: Results, settings: Settings) -> dict[str, s
     return {
         "resume": commands.resume(folder, 2 * settings.candidates if results.finished else None),
         "export": commands.export(folder),
+        "pick": commands.pick(folder, results),
         "lm_eval": commands.lm_eval(folder, results.fitness, best.recipe, settings) if best else None,
     }
 

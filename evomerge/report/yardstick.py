@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evomerge.fitness import Estimate, Fitness
+from evomerge.fitness.goals import Cost, Forgetting
 from evomerge.runs.results import Candidate, Contender, Results, mean
 
 METRICS = {
@@ -80,6 +81,17 @@ def metric_of(fitness: Fitness, labels: tuple[str, ...]) -> str:
     """What the scores of some tasks are, in words."""
     metrics = dict.fromkeys(fitness.spec.tasks[label].metric_words for label in labels)
     return " and ".join(METRICS.get(metric, metric) for metric in metrics)
+
+
+def words_of(fitness: Fitness, name: str) -> str:
+    """What an objective's values are, in words."""
+    match fitness.objectives.parts[name]:
+        case Cost(cost=cost):
+            return f"{cost}, of the donor's"
+        case Forgetting(of=model, tasks=labels):
+            return f"{metric_of(fitness, labels)} lost against {model}"
+        case part:
+            return metric_of(fitness, part.tasks)
 
 
 def _yardstick(directions: dict[str, bool], noun: str) -> Yardstick:

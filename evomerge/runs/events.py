@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from evomerge.execution import Items, Responses
@@ -52,6 +52,7 @@ class Evaluated:
         twin: An earlier candidate with the same recipe, whose responses these are, all of them; None if it was scored
             itself.
         tokens: Put through the model.
+        costs: Of the recipe, those that the fitness asks for.
     """
 
     number: int
@@ -62,6 +63,7 @@ class Evaluated:
     attempts: int = 1
     twin: int | None = None
     tokens: int = 0
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Assessed:
         responses: Its score on every item, or the number of its answer where the metric is agreement; empty if it
             failed.
         failure: Why it failed, None if it did not.
+        costs: Of the recipe, those that the fitness asks for.
     """
 
     name: str
@@ -115,6 +118,7 @@ class Assessed:
     items: Items
     responses: Responses
     failure: str | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,9 @@ class Progress:
                 self.generations.append(generation)
                 self.sources.append(self._first.setdefault(digest, number))
             case Evaluated(number=number, twin=None):
-                self.sheets.setdefault(number, Sheet()).add(event.items, event.responses)
+                sheet = self.sheets.setdefault(number, Sheet())
+                sheet.add(event.items, event.responses)
+                sheet.costs = event.costs
                 self.spent += Spent.on(event)
             case Failed(number=number):
                 self.failures[number] = event

@@ -18,6 +18,7 @@ from evomerge.fitness.constraints import feasible_first, total_violation
 from evomerge.fitness.examiner import Examiner
 from evomerge.fitness.fitness import Worth
 from evomerge.fitness.items import SPLITS
+from evomerge.fitness.objectives import costs_as_estimates
 from evomerge.fitness.rivals import rivals, scored_against
 from evomerge.recipe import Recipe
 from evomerge.runs.events import Asked, Assessed, Evaluated, Event, Failed, Finished, Told
@@ -73,6 +74,7 @@ class Contender:
         estimates: Task scores, by split; there are none of a split on which it failed, or on which a model that it is
             compared with is still to be scored.
         responses: The scores of single items behind them, by split.
+        costs: Of the recipe, those that the fitness asks for.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Contender:
     recipe: Recipe
     estimates: dict[str, Estimates] = field(default_factory=dict)
     responses: dict[str, Responses] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     def complete(self, split: str) -> bool:
         """Whether it has scores on a split."""
@@ -161,18 +164,18 @@ class Results:
 
     def worth(self, contender: Contender, split: str) -> Worth:
         """Losses and violations on a split."""
-        return self.fitness.worth(contender.estimates[split], self.rivals(split))
+        return self.fitness.worth(_all_estimates(contender, split), self.rivals(split))
 
     def values(self, one: Candidate | Contender, split: str = "search") -> dict[str, Estimate]:
         """The objectives' values of a candidate on the search split, or of a contender on any."""
         if isinstance(one, Candidate):
             return self.fitness.objectives.values(one.estimates, self.examiner.rival_estimates)
-        return self.fitness.objectives.values(one.estimates[split], self.rivals(split))
+        return self.fitness.objectives.values(_all_estimates(one, split), self.rivals(split))
 
     def rivals(self, split: str) -> dict[str, Estimates]:
         """Scores on a split of the models that others are compared with; those that are not known are left out."""
         named = {name: self.contenders.get(name) for name in rivals(self.fitness.spec)}
-        return {name: model.estimates[split] for name, model in named.items() if model and model.complete(split)}
+        return {name: _all_estimates(one, split) for name, one in named.items() if one and one.complete(split)}
 
     def mean_of_tasks(self, contender: Contender, split: str) -> Estimate:
         """Mean over all tasks of the fitness, every task counting alike."""
@@ -203,6 +206,7 @@ class Results:
                     recipe = parse(Recipe, dict(tree), name)
                     contender = self.contenders[name] = Contender(name, kind, digest, recipe)
                 contender.kind, contender.responses[split] = kind, responses
+                contender.costs = event.costs or contender.costs
             case Finished(reason):
                 self.finished = reason
 
@@ -224,6 +228,11 @@ class Results:
             contender = self.contenders[name]
             contender.responses[split] = scored_against(self.fitness.spec, responses, answered)
             contender.estimates[split] = self.fitness.estimates(responses, answered)
+
+
+def _all_estimates(contender: Contender, split: str) -> Estimates:
+    """Scores and costs."""
+    return {**contender.estimates[split], **costs_as_estimates(contender.costs)}
 
 
 def examiner_of(log: RunLog, fitness: Fitness, seed: int) -> Examiner:

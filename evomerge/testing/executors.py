@@ -34,6 +34,12 @@ class ExecutorContract:
             task: len(scores) for task, scores in outcome.responses.items()
         }
 
+    def test_outcomes_say_what_they_cost(self, executor: Executor, job: MakeJob) -> None:
+        """Tokens are counted per job, not since the worker began."""
+        _, one, other = run_all(executor, [job(0, 0.3), job(1, 0.5), job(2, 0.7)])  # the first may cost a check more
+        assert one.tokens == other.tokens > 0
+        assert one.items == job(0, 0.5).items
+
     def test_outcomes_do_not_depend_on_what_ran_before(self, executor: Executor, job: MakeJob) -> None:
         """A worker keeps nothing of the last candidate."""
         first, *_, again = run_all(executor, [job(0, 0.5), job(1, 20.0), job(2, 0.5)])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from evomerge.documents import parse, tree_of
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.fitness import Estimate, FitnessSpec, Objectives
+from evomerge.fitness.objectives import costs_as_estimates
 
 TASKS = {name: {"task": name, "metric": "acc"} for name in ("a", "b", "c", "spare")}
 UP = dict.fromkeys(TASKS, True)
@@ -117,6 +118,15 @@ def test_losses_and_their_errors_are_finite(given_: dict[str, Estimate], base: d
     assert all(0 <= error < math.inf for error in objectives.errors(given_, {"base": base}))
 
 
+def test_what_a_merge_costs_is_known_exactly() -> None:
+    objectives = of(skill=["a"], size={"cost": "parameters"}, depth={"cost": "layers"})
+    given = {"a": Estimate(0.75, 0.1, 3)} | costs_as_estimates({"parameters": 0.8, "layers": 1.25})
+    assert objectives.losses(given) == (0.25, 0.8, 1.25)
+    assert objectives.errors(given) == (0.1, 0, 0)
+    assert objectives.higher_is_better == {"skill": True, "size": False, "depth": False}
+    assert objectives.members["size"] == ()
+
+
 @pytest.mark.parametrize("mixed", [["a", "b"], {"forgetting": ["a", "b"], "of": "base"}])
 def test_directions_do_not_mix(mixed: Any) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -130,3 +140,12 @@ def test_directions_do_not_mix(mixed: Any) -> None:
 def test_every_form_is_written_as_it_is_read() -> None:
     document = spec(one=["a"], two={"tasks": ["a", "b"], "weights": [2, 1]}, three={"forgetting": ["c"], "of": "base"})
     assert parse(FitnessSpec, tree_of(document), "f.yaml") == document
+
+
+def test_weights_and_what_is_forgotten_move_objectives_by_their_shares() -> None:
+    tasks = {name: {"task": name, "metric": "acc"} for name in "xyz"}
+    objectives = {"skill": {"tasks": ["x", "y"], "weights": [3, 1]}, "lost": {"forgetting": ["z"], "of": "base"}}
+    objectives |= {"size": {"cost": "layers"}}
+    spec = parse(FitnessSpec, {"evomerge": "fitness/1", "tasks": tasks, "objectives": objectives}, "fit.yaml")
+    found = Objectives.of(spec, dict.fromkeys("xyz", True), "fit.yaml").shares
+    assert found == {"skill": {"x": 0.75, "y": 0.25}, "lost": {"z": 1.0}, "size": {}}

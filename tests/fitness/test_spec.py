@@ -117,7 +117,7 @@ def test_problems_of_goals_and_measures_come_at_once() -> None:
     tree["tasks"]["math_en"]["metric"] = {"name": "margn"}
     tree["tasks"]["math_ja"]["metric"] = {"name": "margin", "per": "token"}
     tree["tasks"]["form_ja"]["metric"] = {"name": "brevity"}
-    forms = "[a, b], {tasks: [a, b], weights: [2, 1]} or {forgetting: [a], of: base}"
+    forms = "[a, b], {tasks: [a, b], weights: [2, 1]}, {forgetting: [a], of: base} or {cost: parameters}"
     assert problems_of(tree) == [
         'fitness/x.yaml: tasks.math_en.metric: margn is not a measure. Did you mean "margin"?',
         'fitness/x.yaml: tasks.math_ja.metric.per: "token" is not allowed. Allowed: answer, byte, character.',
@@ -168,3 +168,17 @@ def test_problems_of_constraints_come_at_once() -> None:
         "fitness/x.yaml: constraints[3]: give either `at_least` or `at_most`.",
         "fitness/x.yaml: constraints[4]: -0.5 is no share of base's value. Give 0 or more, or leave `of` out.",
     ]
+
+
+def test_costs_alone_are_no_fitness() -> None:
+    tree = yaml.safe_load(SHOWN) | {"objectives": {"size": {"cost": "parameters"}, "depth": {"cost": "width"}}}
+    assert problems_of(tree) == [
+        'fitness/x.yaml: objectives.depth.cost: "width" is not allowed. Allowed: layers, parameters.'
+    ]
+    tree["objectives"]["depth"] = {"cost": "layers"}
+    assert problems_of(tree) == [
+        "fitness/x.yaml: objectives: nothing is asked of a candidate. Add an objective that is made of tasks."
+    ]
+    tree["objectives"]["skill"] = ["math_en"]
+    spec = parse(FitnessSpec, tree, "f")
+    assert (spec.costs, spec.searched) == (("parameters", "layers"), ("math_en",))

@@ -7,7 +7,7 @@ import pytest
 from evomerge.documents import parse
 from evomerge.fitness import Fitness, FitnessSpec, ItemSplits, Objectives
 from evomerge.fitness.power import smallest_difference
-from evomerge.foresight.designs import Prospect, designs_for, prospect, shares_of
+from evomerge.foresight.designs import Prospect, designs_for, prospect
 from evomerge.foresight.measure import Costs, Measured
 from evomerge.testing.responses import Scenario, simulate
 
@@ -93,13 +93,3 @@ def test_other_designs_are_tried_where_response_models_fit() -> None:
     models = {name: {"sums": 5 * scores["sums"]} for name, scores in measured.models.items()}
     nats = dataclasses.replace(measured, models=models)
     assert [design.name for design in designs_for(fitness, nats)] == ["as set", "all search items"]
-
-
-def test_weights_and_what_is_forgotten_move_objectives_by_their_shares() -> None:
-    tasks = {name: {"task": name, "metric": "acc"} for name in "xyz"}
-    objectives = {"skill": {"tasks": ["x", "y"], "weights": [3, 1]}, "lost": {"forgetting": ["z"], "of": "base"}}
-    tree = {"evomerge": "fitness/1", "tasks": tasks, "objectives": objectives}
-    spec = parse(FitnessSpec, tree, "fit.yaml")
-    objective = Objectives.of(spec, dict.fromkeys("xyz", True), "fit.yaml")
-    fitness = Fitness(spec, make_fitness(4).splits, objective)
-    assert shares_of(fitness) == {"skill": {"x": 0.75, "y": 0.25}, "lost": {"z": 1.0}}

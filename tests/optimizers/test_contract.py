@@ -130,7 +130,7 @@ class TestMapReal(Registered):
 
 @pytest.mark.slow
 class TestMapTwoObjectives(Registered):
-    config = {"name": "map"}
+    config = {"name": "map", "inner_population": 40, "generations": 12}
     num_objectives = 2
 
 

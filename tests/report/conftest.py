@@ -309,7 +309,8 @@ def _fitness(story: Story) -> Fitness:
     ends = (0, story.num_items, 2 * story.num_items, 3 * story.num_items)
     parts = [{label: tuple(range(*ends[index : index + 2])) for label in labels} for index in range(3)]
     directions = {label: label not in story.lower_is_better for label in labels}
-    splits = ItemSplits(*parts, digests={label: {} for label in labels})
+    digests = {label: {item: f"{story.task_prefix}{label} {item}" for item in range(ends[-1])} for label in labels}
+    splits = ItemSplits(*parts, digests=digests)
     return Fitness(spec, splits, Objectives.of(spec, directions, "fitness/made_up.yaml"))
 
 

@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pymoo.indicators.hv import HV
 
 from evomerge.recipe import Recipe
 from evomerge.report.figures import Picture
 from evomerge.report.figures.belief import belief
+from evomerge.report.figures.convergence import convergence
 from evomerge.report.figures.front import front, title, unbeaten
+from evomerge.report.figures.gap import gap
 from evomerge.report.figures.parallel import parallel
-from evomerge.report.figures.progress import hypervolumes, progress, reference_point
+from evomerge.report.figures.progress import progress
 from evomerge.report.figures.ranking import ranking
 from evomerge.report.figures.weights import parts, weights
 from evomerge.runs.results import Results
@@ -30,9 +29,9 @@ def words(picture: Picture | None) -> list[str]:
 @pytest.mark.parametrize(
     ("objectives", "figures"),
     [
-        ("one", ["ranking", "progress", "belief", "weights"]),
-        ("two", ["ranking", "front", "progress", "belief", "weights"]),
-        ("three", ["ranking", "parallel", "progress", "belief", "weights"]),
+        ("one", ["ranking", "progress", "gap", "belief", "niches", "weights"]),
+        ("two", ["ranking", "front", "progress", "convergence", "gap", "belief", "niches", "weights"]),
+        ("three", ["ranking", "parallel", "progress", "convergence", "gap", "belief", "niches", "weights"]),
     ],
 )
 def test_which_figures_there_are_depends_on_the_objectives(
@@ -118,10 +117,7 @@ def test_progress_tells_belief_from_truth(told: Callable[[str], Any]) -> None:
     )
     best = max(1 - sum(candidate.losses) / 2 for candidate in results.scored)
     assert picture.title.endswith(f"to {best:.3f}")
-    assert "loss 1, that is score 0, on every objective" in picture.caption
     assert "2 that failed" in picture.caption
-    assert "hypervolume" in words(picture)
-    assert "hypervolume" not in words(progress(told("one")[0].results))
 
 
 def test_a_search_that_did_not_improve_says_so(make_run: Callable[..., Any]) -> None:
@@ -130,26 +126,43 @@ def test_a_search_that_did_not_improve_says_so(make_run: Callable[..., Any]) -> 
     assert picture.title.startswith("No candidate of 1 improved on the first")
 
 
-def test_the_worst_corner_moves_out_where_losses_exceed_one(make_run: Callable[..., Any]) -> None:
-    results = make_run(lower_is_better=("form_ja",), candidates=10, splits=("test",)).results
-    worst = max(candidate.losses[1] for candidate in results.scored)
-    assert worst > 1
-    assert reference_point(results) == (1.0, worst)
-    picture = progress(results)
+def test_convergence_shows_volume_and_diversity_and_says_from_where(told: Callable[[str], Any]) -> None:
+    results: Results = told("two")[0].results
+    picture = convergence(results)
     assert picture is not None
-    assert f"the larger of loss 1 and the worst seen: maths 1, japanese {worst:.3g}" in picture.caption
-    assert "lower is better" in " ".join(words(picture))
+    assert {"hypervolume", "extent", "spacing", "candidates tried", "their front,"} <= set(words(picture))
+    assert "the worst corner (maths 0, japanese 0: loss 1 on every objective" in picture.caption
+    assert "test items confirm" in picture.title
+    assert convergence(told("one")[0].results) is None
 
 
-losses = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12)
+def test_convergence_of_a_running_search(make_run: Callable[..., Any]) -> None:
+    results = make_run(assessed=False, finished=False, lower_is_better=("form_ja",)).results
+    picture = convergence(results)
+    assert picture is not None
+    assert "test items" not in picture.title
+    assert "finalists," not in words(picture)
+    worst = max(candidate.losses[1] for candidate in results.scored)
+    assert f"japanese {worst:.3g}" in picture.caption
 
 
-@given(losses)
-def test_hypervolumes_are_those_of_every_beginning(sequence: list[tuple[float, ...]]) -> None:
-    measure = HV(ref_point=np.ones(3))
-    volumes = hypervolumes(sequence, (1.0, 1.0, 1.0))
-    expected = [float(measure(np.array(sequence[: end + 1]))) for end in range(len(sequence))]
-    assert volumes == pytest.approx(expected, abs=1e-12)
+def test_the_gap_names_finalists_and_references(make_run: Callable[..., Any]) -> None:
+    results: Results = make_run(candidates=30, budget=30, failures=(3, 11), twins=(5,)).results
+    picture = gap(results)
+    assert picture is not None
+    names = {one.name.removeprefix("candidate ") for one in results.contenders.values() if one.name != "favourite"}
+    assert names <= set(words(picture))
+    assert {"best believed so far", "less luck of the pick"} <= set(words(picture))
+    assert picture.title == "What the search believed of its finalists, against what test items say", "of a favourite"
+    del results.contenders["favourite"]
+    picture, believed = gap(results), 1 - results.mean_loss(results.best(), "search")
+    assert picture is not None
+    assert f"one of 28 candidates, the search believed {believed:.3f}; test items say" in picture.title
+
+
+def test_a_favourite_that_was_never_scored_has_no_gap(make_run: Callable[..., Any]) -> None:
+    assert gap(make_run(only_favourite=True).results) is None
+    assert gap(make_run(assessed=False).results) is None
 
 
 def test_belief_follows_every_finalist_over_the_splits(told: Callable[[str], Any]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evomerge.fitness import Estimate
-from evomerge.report.yardstick import Yardstick, directions_of_tasks, metric_of, of_objectives, of_tasks
+from evomerge.report.yardstick import Yardstick, metric_of, of_objectives, of_tasks
 
 SCORES = {"a": Estimate(0.2, 0.03, 10), "b": Estimate(0.6, 0.04, 20)}
 number = st.floats(-10, 10)
@@ -43,11 +43,11 @@ def test_names_say_what_is_averaged(make_run: Callable[..., Any]) -> None:
     assert of_tasks(mixed).axis == "mean loss of the 3 tasks (lower is better)"
 
 
-def test_a_task_without_objective_points_the_way_the_objectives_do(make_run: Callable[..., Any]) -> None:
-    low = make_run(candidates=0, assessed=False, lower_is_better=("math_en", "form_ja", "math_ja")).fitness
-    assert directions_of_tasks(low) == {"math_en": False, "form_ja": False, "math_ja": False}
-    mixed = make_run(candidates=0, assessed=False, lower_is_better=("form_ja",)).fitness
-    assert directions_of_tasks(mixed) == {"math_en": True, "form_ja": False, "math_ja": True}
+def test_a_task_without_objective_has_a_direction_of_its_own(make_run: Callable[..., Any]) -> None:
+    fitness = make_run(candidates=0, assessed=False, lower_is_better=("math_ja",)).fitness
+    assert of_objectives(fitness).higher_is_better
+    assert of_tasks(fitness).directions == {"math_en": True, "form_ja": True, "math_ja": False}
+    assert of_tasks(fitness).axis == "mean loss of the 3 tasks (lower is better)"
 
 
 @pytest.mark.parametrize(("metric", "words"), [("acc", "accuracy"), ("bleu", "bleu")])

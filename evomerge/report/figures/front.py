@@ -13,7 +13,7 @@ from evomerge.report import style
 from evomerge.report.figures.picture import Picture
 from evomerge.report.labels import Box, Label, place
 from evomerge.report.verdict import chosen
-from evomerge.report.yardstick import metric_of
+from evomerge.report.yardstick import words_of
 from evomerge.runs.results import Contender, Results, ranked
 
 CAPTION = (
@@ -155,6 +155,5 @@ def _extent(here: Sequence[float], after: Sequence[float]) -> Box:
 
 
 def _axis(results: Results, name: str) -> str:
-    labels = results.fitness.objectives.members[name]
     direction = "higher" if results.fitness.objectives.higher_is_better[name] else "lower"
-    return f"{name}: {metric_of(results.fitness, labels)} ({direction} is better)"
+    return f"{name}: {words_of(results.fitness, name)} ({direction} is better)"

@@ -16,7 +16,7 @@ from evomerge.report.figures.front import title
 from evomerge.report.figures.picture import Picture
 from evomerge.report.labels import spread
 from evomerge.report.verdict import chosen
-from evomerge.report.yardstick import metric_of
+from evomerge.report.yardstick import words_of
 from evomerge.runs.results import Contender, Results
 
 CAPTION = (
@@ -77,7 +77,7 @@ def _uprights(axes: Axes, results: Results, worst_O: Losses, best_O: Losses) -> 
         axes.text(place, 1.02, f"{top:.3f}", ha="center", va="bottom", fontsize=8.5)
         axes.text(place, -0.02, f"{foot:.3f}", ha="center", va="top", fontsize=8.5)
         direction = "higher" if objectives.higher_is_better[name] else "lower"
-        names.append(f"{name}\n{metric_of(results.fitness, objectives.members[name])}\n{direction} is better")
+        names.append(f"{name}\n{words_of(results.fitness, name)}\n{direction} is better")
     axes.set_xticks(range(len(names)), names)
     axes.set(xlim=(-0.3, len(names) - 0.35), ylim=(-0.08, 1.08), yticks=[])
 

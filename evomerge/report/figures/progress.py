@@ -2,80 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from pymoo.indicators.hv import HV
 
 from evomerge.report import style
+from evomerge.report.figures.clock import show_time
 from evomerge.report.figures.picture import Picture
+from evomerge.report.gap import candidate_of
 from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import mean_of_objectives, of_objectives
 from evomerge.runs.results import Contender, Results
 
 CAPTION = (
     "Each pale dot is a candidate, in the order in which the search tried them, with its score on the search "
-    "items. The stepped line is the best so far."
+    "items. The stepped line is the best so far. The upper axis is the time since the run began."
 )
 FINALISTS = (
     " Large markers show the finalists again, scored on test items that the search never saw, each joined to what "
     "the search believed of it: where the marker is worse than its dot, the search was too hopeful."
 )
-VOLUME = (
-    " Below: the hypervolume, which measures how much of the space between the worst corner ({corner}) and "
-    "perfect scores is reached or surpassed by the candidates so far; it grows when the front moves in any "
-    "direction."
-)
-Losses = tuple[float, ...]
 
 
 def progress(results: Results) -> Picture | None:
     """Scores over the number of candidates; None before anything was scored."""
     if not results.scored:
         return None
-    several = results.fitness.num_objectives > 1
     caption = CAPTION + (FINALISTS if any(one.complete("test") for one in results.finalists) else "")
-    caption += (VOLUME.format(corner=_corner(results)) if several else "") + _failures(results)
-    svg = style.render("progress", 5.6 if several else 3.9, lambda figure: _draw(figure, results))
-    return Picture("progress", _title(results), svg, caption)
-
-
-def hypervolumes(losses: Sequence[Losses], reference: Losses) -> list[float]:
-    """Hypervolume of every beginning of a sequence (Zitzler and Thiele 1999), exact.
-
-    Args:
-        losses: In order.
-        reference: Its worst corner.
-    """
-    measure = HV(ref_point=np.array(reference))
-    front: list[Losses] = []
-    volumes: list[float] = []
-    for one in losses:
-        if not any(all(a <= b for a, b in zip(other, one, strict=True)) for other in front):
-            front = [other for other in front if not all(a <= b for a, b in zip(one, other, strict=True))] + [one]
-            volumes.append(float(measure(np.array(front))))
-        else:
-            volumes.append(volumes[-1])
-    return volumes
-
-
-def reference_point(results: Results) -> Losses:
-    """Loss 1 on every objective, or the worst seen where that is larger."""
-    return tuple(max(1.0, *column) for column in zip(*(one.losses for one in results.scored), strict=True))
-
-
-def _corner(results: Results) -> str:
-    point = reference_point(results)
-    if all(loss == 1 for loss in point):
-        return "loss 1, that is score 0, on every objective"
-    names = results.fitness.objectives.names
-    return "the larger of loss 1 and the worst seen: " + ", ".join(
-        f"{n} {p:.3g}" for n, p in zip(names, point, strict=True)
-    )
+    svg = style.render("progress", 3.9, lambda figure: _draw(figure, results))
+    return Picture("progress", _title(results), svg, caption + _failures(results))
 
 
 def _failures(results: Results) -> str:
@@ -105,22 +63,13 @@ def _title(results: Results) -> str:
 
 
 def _draw(figure: Figure, results: Results) -> None:
-    several = results.fitness.num_objectives > 1
-    heights = [2.4, 1] if several else [1]
-    panels: list[Axes] = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[
-        :, 0
-    ].tolist()
-    _candidates(panels[0], results)
-    _finalists(panels[0], results)
-    panels[0].set_ylabel(of_objectives(results.fitness).axis.replace(" (", "\n("))
-    if several:
-        volumes = hypervolumes([one.losses for one in results.scored], reference_point(results))
-        tried = [one.number + 1 for one in results.scored]
-        panels[1].step(tried, volumes, where="post", color=style.INK, linewidth=1.3)
-        panels[1].set_ylabel("hypervolume\nso far")
-    panels[-1].set_xlabel("candidates tried")
-    panels[-1].set_xlim(0, 1.03 * len(results.candidates) + 1)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes = figure.subplots()
+    _candidates(axes, results)
+    _finalists(axes, results)
+    axes.set(xlabel="candidates tried", ylabel=of_objectives(results.fitness).axis.replace(" (", "\n("))
+    axes.set_xlim(0, 1.03 * len(results.candidates) + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    show_time(axes, results)
     figure.legend(loc="outside upper left", ncols=3, handletextpad=0.4, columnspacing=1.4)
 
 
@@ -154,15 +103,20 @@ def _hang(axes: Axes, results: Results, finalists: list[Contender], label: str, 
         return
     places = [_place(finalist, results) for finalist in finalists]
     true = [mean_of_objectives(results, finalist, "test").value for finalist in finalists]
-    believed = [
-        mean_of_objectives(results, finalist, "search" if finalist.complete("search") else "test").value
-        for finalist in finalists
-    ]
+    believed = [_belief(results, finalist) for finalist in finalists]
     axes.vlines(places, believed, true, color=look["color"], linewidth=0.9, zorder=3)
     axes.plot(places, true, linestyle="", label=label, **look)
 
 
+def _belief(results: Results, finalist: Contender) -> float:
+    """What the search thought of a finalist; its test score where it never scored it."""
+    candidate = candidate_of(results, finalist)
+    return (
+        mean_of_objectives(results, candidate) if candidate else mean_of_objectives(results, finalist, "test")
+    ).value
+
+
 def _place(finalist: Contender, results: Results) -> int:
     """When a finalist was tried; one that was no candidate stands at the end."""
-    tried = (candidate.number for candidate in results.scored if candidate.digest == finalist.digest)
-    return next(tried, len(results.candidates)) + 1
+    candidate = candidate_of(results, finalist)
+    return (candidate.number if candidate else len(results.candidates)) + 1

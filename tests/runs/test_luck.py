@@ -1,0 +1,54 @@
+"""The luck of the pick, against searches whose true scores are known."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from evomerge.runs.luck import luck_of_the_pick
+from evomerge.runs.results import Results
+
+
+def seen(make_results: Callable[..., Results], seed: int, spread: float) -> tuple[Results, float]:
+    """A run of 60 random candidates, and by how much its best score is too good."""
+    rng = np.random.default_rng(seed)
+    true = np.clip(rng.normal(0.5, spread, 60), 0, 1)
+    right = rng.random((60, 100)) < true[:, None]
+    results = make_results({}, candidates=[{"a": row.astype(float).tolist()} for row in right])
+    best = right.mean(axis=1).argmax()
+    return results, float(right[best].mean() - true[best])
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.05, 0.3])
+def test_it_is_near_what_it_should_be(make_results: Callable[..., Results], spread: float) -> None:
+    runs = [seen(make_results, seed, spread) for seed in range(8)]
+    expected = np.array([luck_of_the_pick(results)[-1] for results, _ in runs])  # type: ignore[index]
+    truth = np.array([luck for _, luck in runs])
+    noise = 3 * np.hypot(expected.std(), truth.std()) / np.sqrt(len(runs))
+    assert expected.mean() == pytest.approx(truth.mean(), abs=max(noise, 0.01))
+
+
+def test_the_first_candidate_owes_nothing_to_luck(make_results: Callable[..., Results]) -> None:
+    luck_N = luck_of_the_pick(seen(make_results, 0, 0.0)[0])
+    assert luck_N is not None
+    assert luck_N.shape == (60,)
+    assert luck_N[0] == 0
+    assert luck_N[-1] > 0.05
+
+
+def test_equal_candidates_leave_nothing_to_luck(make_results: Callable[..., Results]) -> None:
+    results = make_results({}, candidates=[{"a": [1.0, 0.0, 1.0, 0.0]}] * 5)
+    assert luck_of_the_pick(results) == pytest.approx(np.zeros(5))
+
+
+def test_it_is_not_told_where_scores_are_no_means_of_answers(make_results: Callable[..., Results]) -> None:
+    right, wrong = {"a": [1.0, 0.0] * 10}, {"a": [0.0, 0.0] * 10}
+    told = {"references": {"base": wrong, "math": right}, "candidates": [right, wrong]}
+    assert luck_of_the_pick(make_results({}, **told)) is not None
+    assert luck_of_the_pick(make_results({}, **told, estimator={"name": "parent", "items": 5})) is None
+    lost = {"kept": {"forgetting": ["a"], "of": "base"}}
+    assert luck_of_the_pick(make_results({}, {"base": wrong}, lost, candidates=[right, wrong])) is None
+
+
+def test_no_candidates_no_luck(make_results: Callable[..., Results]) -> None:
+    assert luck_of_the_pick(make_results({"x": {"a": [1.0, 0.0]}})) is None
