@@ -18,9 +18,9 @@ _Cell = tuple[int, ...]
 class Elites:
     """One elite per cell (Mouret and Clune 2015, arXiv 1504.04909). See `Pool`.
 
-    A cell is a bin of each objective, whose values count as if cut to [0, 1]. An elite gives way to a candidate with a
-    lower loss, summed over the objectives. What breaks a constraint is no elite. Parents are drawn by what their losses leave to 1, and differ where they
-    can.
+    A cell is a bin of each objective, whose losses count as if cut to [0, 1]. An elite gives way to a candidate with a
+    lower loss, summed over the objectives. What breaks a constraint is no elite. Parents are drawn by what their losses
+    leave to 1, and differ where they can.
     """
 
     def __init__(self, config: MapElitesConfig) -> None:
