@@ -122,7 +122,10 @@ def test_search_report_export(bred: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["export", "out/recipe.yaml", "again"]) == 0
     weights = [(Path(name) / "model.safetensors").read_bytes() for name in ("out", "again")]
     assert weights[0] == weights[1]
-    capsys.readouterr()
+    assert main(["export", "runs/a", "fourth", "--candidate", "3"]) == 0
+    assert "candidate 3 of the run a" in (Path("fourth") / "README.md").read_text()
+    assert main(["export", "runs/a", "none", "--candidate", "6"]) == 2
+    assert "there is no 6: 6 were asked" in capsys.readouterr().err
     assert main(["validate", "search_spaces/bred.yaml"]) == 0
     assert "bred from base, math, ja" in capsys.readouterr().out
     with pytest.raises(SystemExit):

@@ -13,7 +13,10 @@ from evomerge.errors import ConfigError
 from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
 from evomerge.recipe import Recipe, load_recipe
 from evomerge.report.reading import read_run
+from evomerge.runs import Asked, RunLog
 from evomerge.runs.results import Contender, Results
+from evomerge.settings import load_settings
+from evomerge.study import assemble
 
 
 def run(argv: Sequence[str]) -> int:
@@ -24,12 +27,15 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument(
         "--finalist", help='a finalist\'s name, such as "candidate 17"; absent: the best on selection'
     )
+    arguments.add_argument("--candidate", type=int, help="number of any candidate of the run, a finalist or not")
     arguments.add_argument("--adapter", action="store_true", help="write a LoRA adapter; the experts must be adapters")
     arguments.add_argument("--rank", type=int, help="with --adapter: the closest one of this rank; absent: exact")
     given = arguments.parse_args(argv)
     if given.rank is not None and (not given.adapter or given.rank < 1):
         raise ConfigError.at("--rank", "is a whole number from 1, and belongs to --adapter.")
-    recipe, provenance = _from_run(given.source, given.finalist) if given.source.is_dir() else _from_file(given.source)
+    if given.candidate is not None and (given.finalist is not None or not given.source.is_dir()):
+        raise ConfigError.at("--candidate", "is a candidate of a run, and stands in place of --finalist.")
+    recipe, provenance = _chosen(given.source, given.finalist, given.candidate)
     library = Library()
     recipe = check_models(recipe, library, str(given.source))
     if given.adapter:
@@ -39,6 +45,24 @@ def run(argv: Sequence[str]) -> int:
             export_model(recipe, library, given.destination, provenance, partial(advance, ""))
     print(f"Wrote {given.destination}, recipe {recipe.digest[:12]}. {provenance.origin}")
     return 0
+
+
+def _chosen(source: Path, finalist: str | None, number: int | None) -> tuple[Recipe, Provenance]:
+    """The recipe to write, and where it comes from."""
+    if not source.is_dir():
+        return _from_file(source)
+    return _from_run(source, finalist) if number is None else _candidate(source, number)
+
+
+def _candidate(run_dir: Path, number: int) -> tuple[Recipe, Provenance]:
+    """Any recipe that a run tried, such as a member of an archive; it has no scores on unseen items."""
+    settings = load_settings(run_dir)
+    with RunLog.read(run_dir) as log:
+        genomes = {event.number: event.genome for event in log.events() if isinstance(event, Asked)}
+    if number not in genomes:
+        raise ConfigError.at(f"{run_dir}: --candidate", f"there is no {number}: {len(genomes)} were asked, from 0 on.")
+    origin = f"It is candidate {number} of the run {run_dir.absolute().name} (seed {settings.seed})."
+    return assemble(settings).space.decode(genomes[number]), Provenance(origin, len(genomes))
 
 
 def _from_run(run_dir: Path, name: str | None) -> tuple[Recipe, Provenance]:
