@@ -1,13 +1,14 @@
 """Scores one model on the same items by our harness and by lm-eval, for every kind of task.
 
-Four ways, one after the other in every round, each in the other order in the next round:
+Four ways, one after the other in every round, in the other order in the next round:
 
   command    the `lm_eval` command in a process of its own
   simple     `lm_eval.simple_evaluate` in this process, with the model and a task manager kept
   evaluate   `lm_eval.evaluator.evaluate` in this process, with the task objects kept too
   ours       `Harness.score` of a worker that has scored before, which is what each candidate of a search costs
 
-Times are CPU seconds. Every round checks that ours are the scores of the other three, item by item.
+Times are CPU seconds, medians over the rounds; the command runs in the first only. Every round checks that ours are the
+scores of the others, item by item; of tasks of writing, their texts.
 
     OMP_NUM_THREADS=1 python benchmarks/scoring.py
 """
@@ -51,6 +52,12 @@ CHOICE = {
     "doc_to_target": "gold",
     "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
 }
+WRITE = {
+    "output_type": "generate_until",
+    "doc_to_target": "{{answer}}",
+    "generation_kwargs": {"until": ["w9", "w38"], "max_gen_toks": 32, "do_sample": False},
+    "metric_list": [{"metric": "exact_match"}],
+}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {  # metric, and the task's file beside its data
     "four choices, 5 shots, the same": ("acc_norm", CHOICE | FIRST | {"num_fewshot": 5}),
     "four choices, 5 shots, own": ("acc_norm", CHOICE | {"num_fewshot": 5}),
@@ -66,15 +73,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {  # metric, and the task's file 
         {"output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{text}}"}
         | {"metric_list": [{"metric": "bits_per_byte"}]},
     ),
-    "generate_until": (
-        "exact_match",
-        {
-            "output_type": "generate_until",
-            "doc_to_target": "{{answer}}",
-            "generation_kwargs": {"until": ["w9", "w38"], "max_gen_toks": 32, "do_sample": False},
-            "metric_list": [{"metric": "exact_match"}],
-        },
-    ),
+    "generate_until, no shots": ("exact_match", WRITE),
+    "generate_until, 5 shots, the same": ("exact_match", WRITE | FIRST | {"num_fewshot": 5}),
 }
 
 
@@ -143,6 +143,7 @@ class Ways:
         model = AutoModelForCausalLM.from_pretrained(home).eval()
         tokenizer = PreTrainedTokenizerFast.from_pretrained(home)
         self.harness = Harness(load_tasks(spec, "benchmark"), spec, model, tokenizer)
+        self._is_written = metric == "exact_match"
         self.scale = self.harness._tasks["t"].scale
         self._lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
         self._manager = TaskManager(include_path=str(folder), include_defaults=False)
@@ -150,20 +151,21 @@ class Ways:
         (loaded,) = self._loaded["tasks"].values()
         loaded.set_config(key="num_fewshot", value=loaded.config.num_fewshot or 0)
 
-    def ours(self) -> list[float]:
+    def ours(self) -> list[Any]:
         scores: list[float] = self.harness.score({"t": self.items})["t"].tolist()
-        return scores
+        asked = (self.harness._asked["t"][item][0].instance for item in self.items)
+        return [one.resps[0] for one in asked] if self._is_written else scores
 
-    def evaluate(self) -> list[float]:
+    def evaluate(self) -> list[Any]:
         (task,) = self._loaded["tasks"].values()
         task.set_fewshot_seed(seed=1234)
         return self._logged(evaluator.evaluate(self._lm, self._loaded, samples=self._samples, bootstrap_iters=0))
 
-    def simple(self) -> list[float]:
+    def simple(self) -> list[Any]:
         given = {"task_manager": self._manager, "samples": self._samples, "bootstrap_iters": 0}
         return self._logged(evaluator.simple_evaluate(self._lm, tasks=[self._task], **given))
 
-    def command(self) -> list[float]:
+    def command(self) -> list[Any]:
         with tempfile.TemporaryDirectory() as out:
             command = [sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--tasks", self._task]
             command += ["--model_args", f"pretrained={self._home}", "--include_path", str(self._folder)]
@@ -184,36 +186,45 @@ class Ways:
     def _samples(self) -> dict[str, list[int]]:
         return {self._task: self.items}
 
-    def _logged(self, results: Any) -> list[float]:
+    def _logged(self, results: Any) -> list[Any]:
         return self._values(results["samples"][self._task])
 
-    def _values(self, rows: Sequence[dict[str, Any]]) -> list[float]:
+    def _values(self, rows: Sequence[dict[str, Any]]) -> list[Any]:
+        """Of a task of writing, the texts: a random model's are all wrong."""
+        if self._is_written:
+            return [row["resps"][0][0] for row in rows]
         values = [row[self._metric] for row in rows]
         return [self.scale * (value[0] / value[1] if isinstance(value, (list, tuple)) else value) for value in values]
 
 
-def cpu_s(ways: Ways, way: str) -> tuple[float, list[float]]:
-    """CPU seconds of one way, those of the processes that it starts included, and its scores."""
+def cpu_s(ways: Ways, way: str) -> tuple[float, list[Any]]:
+    """CPU seconds of one way, those of the processes that it starts included, and its scores or texts."""
     start = sum(os.times()[:4])
-    scores: list[float] = getattr(ways, way)()
+    scores: list[Any] = getattr(ways, way)()
     return sum(os.times()[:4]) - start, scores
 
 
 def compare(ways: Ways, num_rounds: int, names: Sequence[str]) -> tuple[dict[str, float], float]:
-    """Median CPU seconds by way, and the largest relative difference of scores."""
+    """Median CPU seconds by way, and the largest relative difference of scores; the command runs in one round only."""
     ways.ours()
     times: dict[str, list[float]] = {name: [] for name in names}
     furthest = 0.0
     for number in range(num_rounds):
-        scores = {}
-        for name in names if number % 2 else reversed(names):
-            seconds, scores[name] = cpu_s(ways, name)
+        found = {}
+        for name in (name for name in (names if number % 2 else reversed(names)) if number == 0 or name != "command"):
+            seconds, found[name] = cpu_s(ways, name)
             times[name].append(seconds)
-        ours = np.array(scores.pop("ours"))
-        for other in scores.values():
-            furthest = max(furthest, float(np.max(np.abs(ours - other) / np.maximum(np.abs(other), 1e-9))))
+        ours = found.pop("ours")
+        furthest = max(furthest, *(difference(ours, other) for other in found.values()))
     assert furthest < 1e-5, f"scores differ by {furthest}"
     return {name: statistics.median(seconds) for name, seconds in times.items()}, furthest
+
+
+def difference(ours: list[Any], theirs: list[Any]) -> float:
+    """The largest relative difference of scores; of texts, the share that differs."""
+    if isinstance(ours[0], str):
+        return float(np.mean([one != other for one, other in zip(ours, theirs, strict=True)]))
+    return float(np.max(np.abs(np.subtract(ours, theirs)) / np.maximum(np.abs(theirs), 1e-9)))
 
 
 def profile(run: Callable[[], object], top: int = 9) -> str:

@@ -100,6 +100,7 @@ def _notes(runs: Sequence[Run], lines: Sequence[Line], first: str, point: Losses
     else:
         scores = f"of the chosen merge: {yardstick.axis}, by the search and on test items; ± is one standard error."
         yield f"believed, test: {scores}"
+    if point is not None and len(point) > 1:
         volume = "hypervolume, on test items, of the front that was found on selection items; measured from"
         yield f"volume: {volume} {point_in_words(runs[0].results, point)}."
     if any(line.gain for line in lines):

@@ -65,7 +65,7 @@ def _bounds(results: Results, option: str, text: str, problems: list[Problem], *
 
 
 def _limit(results: Results, name: str, text: str) -> float | None:
-    """A number, or what a reference has on the selection items, times a number."""
+    """A number, or what a reference has on the selection items (taken as exact), times a number."""
     if (number := _number(text)) is not None:
         return number
     share, _, reference = text.rpartition("*")

@@ -17,9 +17,10 @@ from evomerge.fitness.estimators import Scores
 from evomerge.fitness.isolation import isolated
 from evomerge.fitness.loglikelihood import Answered, Request
 from evomerge.fitness.reading import Reader
-from evomerge.fitness.resident_lm import NOT_FINITE, ResidentLM
+from evomerge.fitness.resident_lm import ResidentLM
 from evomerge.fitness.spec import FitnessSpec
 from evomerge.fitness.tasks import Answer, ScoredTask
+from evomerge.fitness.writing import NOT_FINITE, Writer
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Harness:
                 pretrained=model, tokenizer=tokenizer, batch_size=spec.batch_size, max_length=spec.max_length
             )
         is_sharing = spec.batching == "shared"
+        self._lm.writer = Writer(model, self._lm.tokenizer, is_sharing)
         self._reader = Reader(model, spec.batch_size, self._lm.max_length, is_sharing)
         self._template = self._lm.apply_chat_template if spec.apply_chat_template else None
         self._tasks = dict(tasks)
@@ -74,7 +76,7 @@ class Harness:
     @property
     def tokens_read(self) -> int:
         """Tokens put through the model so far, those that it wrote included, padding not."""
-        return self._reader.tokens_read + self._lm.tokens_written
+        return self._reader.tokens_read + self._lm.writer.tokens_written
 
     def score(self, items: Mapping[str, Sequence[int]]) -> dict[str, Scores]:
         """Score the model as it is now.

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from evomerge.fitness.loglikelihood import Answered, Request, pack
-from evomerge.fitness.sharing import Family, Question, encode, families, pack_family
+from evomerge.fitness.sharing import REFUSALS, Family, Question, encode, families, pack_family, reach
 
 _log = logging.getLogger(__name__)
 
@@ -21,15 +21,6 @@ _TOLERANCE_OF_HALVES = 0.05
 """The same for bfloat16 and float16, where lm-eval's own numbers move as much with its batch size."""
 
 _NUM_COMPARED = 8
-
-_LENGTH_DEPENDENT = ("dynamic", "longrope")
-"""Kinds of rotary embeddings that change with the length of what is read."""
-
-_WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_window_size")
-"""Keys of a config that say how far a token sees."""
-
-_REFUSALS = (TypeError, ValueError, RuntimeError, NotImplementedError, AttributeError, LookupError)
-"""What the code of a model raises for a mask or a cache that it does not know."""
 
 
 class Reader:
@@ -56,7 +47,7 @@ class Reader:
         self._model = model
         self._batch_size = batch_size
         self._max_length = max_length
-        self._reach = _reach(model) if is_sharing else 0
+        self._reach = reach(model) if is_sharing else 0
         self.is_sharing = self._reach > 0
         self._tried_tokens = 0
         self.tokens_read = 0
@@ -108,7 +99,7 @@ class Reader:
         tolerance = _TOLERANCE.get(self._model.dtype, _TOLERANCE_OF_HALVES)
         try:
             together = dict(self._together(few, requests))
-        except _REFUSALS as refusal:
+        except REFUSALS as refusal:
             reason = f"it refuses their mask or cache ({type(refusal).__name__}: {refusal})"
         else:
             pairs = [(together[number][0], alone) for number, (alone, _) in separate.items()]
@@ -122,14 +113,3 @@ class Reader:
 
 def _longest(family: Family) -> Question:
     return max(family.questions, key=lambda question: question.num_tokens)
-
-
-def _reach(model: PreTrainedModel) -> int:
-    """The longest text in which every token sees all before it, whatever its length; 0: there is none."""
-    config = model.config.get_text_config(decoder=True)
-    rotary = getattr(config, "rope_parameters", None) or {}
-    kinds = [part.get("rope_type") for part in (rotary, *rotary.values()) if isinstance(part, dict)]
-    if config._attn_implementation not in ("eager", "sdpa") or any(kind in _LENGTH_DEPENDENT for kind in kinds):
-        return 0
-    windows = [getattr(config, name, None) for name in _WINDOWS]
-    return min((window for window in windows if window), default=1 << 62)

@@ -7,6 +7,7 @@ one row: its context, then its answers side by side, each of which sees the cont
 from __future__ import annotations
 
 import copy
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,16 @@ _BATCH_TOKENS = 8192
 
 _MOST_ANSWER_TOKENS = 1024
 """A question with more of them is read one answer after the other: in a row each would be masked from all others."""
+
+
+_LENGTH_DEPENDENT = ("dynamic", "longrope")
+"""Kinds of rotary embeddings that change with the length of what is read."""
+
+_WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_window_size")
+"""Keys of a config that say how far a token sees."""
+
+REFUSALS = (TypeError, ValueError, RuntimeError, NotImplementedError, AttributeError, LookupError)
+"""What the code of a model raises for a mask or a cache that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,7 @@ def families(requests: Sequence[Request], max_length: int) -> tuple[list[Family]
     rest: list[Question] = []
     for members in alike.values():
         family = Family(_common(members), members)
-        if _is_worth(Family((), members).num_tokens - family.num_tokens, family.num_tokens):
+        if is_worth(Family((), members).num_tokens - family.num_tokens, family.num_tokens):
             found.append(family)
         else:
             rest += [question for question in members if len(question.answers) > 1]
@@ -101,7 +112,7 @@ def families(requests: Sequence[Request], max_length: int) -> tuple[list[Family]
         found.append(Family((), rest))
     num_shared = sum(family.num_tokens for family in found)
     num_separate = sum(_num_separate(question) for family in found for question in family.questions)
-    if not _is_worth(num_separate - num_shared, num_separate):
+    if not is_worth(num_separate - num_shared, num_separate):
         return [], list(range(len(requests)))
     shared = {number for family in found for question in family.questions for number in question.numbers}
     return found, [number for number in range(len(requests)) if number not in shared]
@@ -134,7 +145,13 @@ def _common(questions: Sequence[Question]) -> tuple[int, ...]:
     return first[: next((place for place in range(most) if first[place] != last[place]), most)]
 
 
-def _is_worth(num_saved: int, num_all: int) -> bool:
+def is_worth(num_saved: int, num_all: int) -> bool:
+    """Whether sharing saves enough tokens.
+
+    Args:
+        num_saved: How many need not be read.
+        num_all: How many they are compared with.
+    """
     return num_saved >= max(_WORTH_TOKENS, _WORTH_SHARE * num_all)
 
 
@@ -170,7 +187,7 @@ class SharedBatch:
             self.tokens_BT,
             attention_mask=self._mask(length, model.dtype),
             position_ids=self.positions_BT,
-            past_key_values=_repeated(prefix, len(self.tokens_BT)) if prefix else None,
+            past_key_values=repeated(prefix, len(self.tokens_BT)) if prefix else None,
             use_cache=prefix is not None,
             logits_to_keep=self.num_logits,
         ).logits
@@ -242,9 +259,20 @@ def encode(prefix: Sequence[int], model: PreTrainedModel) -> DynamicCache:
     return cache
 
 
-def _repeated(prefix: DynamicCache, num_rows: int) -> Cache:
+def repeated(prefix: DynamicCache, num_rows: int) -> Cache:
     """The same for every row of a batch, without a copy."""
     layers = [copy.copy(layer) for layer in prefix.layers]
     for layer in layers:
         layer.keys, layer.values = (part.expand(num_rows, -1, -1, -1) for part in (layer.keys, layer.values))
     return Cache(layers=layers)
+
+
+def reach(model: PreTrainedModel) -> int:
+    """The longest text in which every token sees all before it, whatever the text's length; 0: there is none."""
+    config = model.config.get_text_config(decoder=True)
+    rotary = getattr(config, "rope_parameters", None) or {}
+    kinds = [part.get("rope_type") for part in (rotary, *rotary.values()) if isinstance(part, dict)]
+    if config._attn_implementation not in ("eager", "sdpa") or any(kind in _LENGTH_DEPENDENT for kind in kinds):
+        return 0
+    windows = [getattr(config, name, None) for name in _WINDOWS]
+    return min((window for window in windows if window), default=sys.maxsize)

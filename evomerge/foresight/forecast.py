@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 
 from evomerge.fitness import Fitness
 from evomerge.fitness.examiner import Examiner
+from evomerge.fitness.goals import Cost
 from evomerge.fitness.irt.model import Floats
 from evomerge.fitness.items import SPLITS
 from evomerge.fitness.power import best_of, smallest_difference, true_sd
@@ -91,7 +93,7 @@ def forecast(study: Study, whole: Fitness, measured: Measured, workers: int) -> 
     """Forecast a search.
 
     Candidates are taken to be drawn like the measured ones; a search that learns does better than the best of them, and
-    its later candidates are more alike.
+    its later candidates are more alike. What a merge costs is known without items and is left out.
 
     Args:
         study: Over the items that were measured.
@@ -99,7 +101,7 @@ def forecast(study: Study, whole: Fitness, measured: Measured, workers: int) -> 
         measured: A few candidates and the models.
         workers: Of the executor.
     """
-    fitness, settings = study.fitness, study.settings
+    fitness, whole, settings = _of_items(study.fitness), _of_items(whole), study.settings
     sizes = {label: len(items) for label, items in whole.search_items.items()}
     costs = measured.costs
     prospects = [prospect(design, measured, settings.seed, sizes) for design in designs_for(fitness, measured)]
@@ -132,6 +134,18 @@ def forecast(study: Study, whole: Fitness, measured: Measured, workers: int) -> 
         num_feasible=sum(all(violation <= 0 for violation in worth.violations) for worth in worths),
         measured_items={label: len(items) for label, items in fitness.search_items.items()},
         failures=measured.failures,
+    )
+
+
+def _of_items(fitness: Fitness) -> Fitness:
+    """Without costs, and constraints on them."""
+    parts = {name: part for name, part in fitness.objectives.parts.items() if not isinstance(part, Cost)}
+    costs = set(fitness.objectives.parts) - set(parts)
+    constraints = tuple(one for one in fitness.spec.constraints if one.objective not in costs)
+    return dataclasses.replace(
+        fitness,
+        spec=fitness.spec.model_copy(update={"constraints": constraints}),
+        objectives=dataclasses.replace(fitness.objectives, parts=parts),
     )
 
 

@@ -33,7 +33,8 @@ class Line:
         chosen: The finalist that is best on the selection split; None before the finals.
         believed: What the search thought of it: the mean of the objectives; None for one that it never scored.
         test: The same on test items.
-        volume: Hypervolume on test items of the front found on selection items; None where objectives differ.
+        volume: Hypervolume on test items of the front found on selection items; None where runs have different
+            objectives, or only one, whose value says as much.
         gain: By how much the chosen merge is better than the first run's, on the test items that both answered; None
             where there are none.
     """
@@ -135,7 +136,7 @@ def _line(run: Run, first: Results, point: Losses | None) -> Line:
         best,
         believed_of(results, best) if best else None,
         mean_of_objectives(results, best, "test") if best and tested else None,
-        hypervolume(losses, point) if losses and point else None,
+        hypervolume(losses, point) if losses and point and len(point) > 1 else None,
         paired_gain(results, first) if results is not first else None,
     )
 

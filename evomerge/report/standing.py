@@ -10,7 +10,7 @@ from evomerge.runs.results import Contender, Results
 
 METHOD = (
     f"Probabilities are shares of {NUM_DRAWS:,} seeded draws from the normal distribution of the finalists' scores, "
-    "with the covariance that their answers to the same selection items have; their standard error is at most .005."
+    "with the covariance that their answers to the same selection items have; their standard error is at most 0.005."
 )
 
 

@@ -149,7 +149,7 @@ def _row(results: Results, contender: Contender, front: list[Contender], on_fron
     broken = results.worth(contender, "test").violations if "test" in scored else ()
     return Row(
         contender,
-        {label: scored.get("test", {}).get(label) for label in yardstick.directions},
+        {label: scored.get("test", {}).get(label) for label in results.fitness.spec.tasks},
         {name: values.get(name) for name in _other_objectives(results.fitness)},
         total_violation(broken) if broken else None,
         {split: yardstick.mean(scored[split]) if split in scored else None for split in SPLITS},

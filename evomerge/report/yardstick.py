@@ -58,8 +58,12 @@ class Yardstick:
 
 
 def of_tasks(fitness: Fitness) -> Yardstick:
-    """The mean of all tasks, also of those that no objective names."""
-    return _yardstick(directions_of_tasks(fitness), "task")
+    """The mean of all tasks, also of those that no objective names.
+
+    Where tasks are measured otherwise than by lm-eval's metrics, too (in nats, by their brevity), those are left out.
+    """
+    directions = directions_of_tasks(fitness)
+    return _yardstick(directions, "task" if len(directions) == len(fitness.spec.tasks) else "lm-eval score")
 
 
 def of_objectives(fitness: Fitness) -> Yardstick:
@@ -73,8 +77,10 @@ def mean_of_objectives(results: Results, one: Candidate | Contender, split: str 
 
 
 def directions_of_tasks(fitness: Fitness) -> dict[str, bool]:
-    """Whether higher is better, by task."""
-    return dict(fitness.objectives.directions)
+    """Whether higher is better, by task, of those that merges are compared on as a whole."""
+    directions = dict(fitness.objectives.directions)
+    plain = {label: up for label, up in directions.items() if isinstance(fitness.spec.tasks[label].metric, str)}
+    return plain or directions
 
 
 def metric_of(fitness: Fitness, labels: tuple[str, ...]) -> str:

@@ -1,12 +1,15 @@
 """The table of finalists and references, on the terminal."""
 
+import dataclasses
 import io
 from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 
+from evomerge.fitness.measures import Brevity
 from evomerge.report.tables import finalists_table, rows
+from evomerge.report.yardstick import of_tasks
 from evomerge.runs.results import Results
 
 
@@ -91,3 +94,14 @@ def test_where_lower_is_better_the_heading_says_so(make_run: Callable[..., Any])
     text = printed(make_run(objectives={"maths": ["math_en"]}, lower_is_better=("math_en",)).results)
     assert "math_en ↓" in text
     assert "↓ lower is better" in " ".join(text.split())
+
+
+def test_merges_are_compared_on_what_lm_eval_scores(make_run: Callable[..., Any]) -> None:
+    results = make_run().results
+    tasks = results.fitness.spec.tasks
+    measured = tasks["form_ja"].model_copy(update={"metric": Brevity(half_length=9)})
+    spec = results.fitness.spec.model_copy(update={"tasks": {**tasks, "form_ja": measured}})
+    yardstick = of_tasks(dataclasses.replace(results.fitness, spec=spec))
+    assert yardstick.name == "mean of the 2 lm-eval scores"
+    assert set(yardstick.directions) == {"math_en", "math_ja"}
+    assert of_tasks(results.fitness).name == "mean of the 3 tasks"

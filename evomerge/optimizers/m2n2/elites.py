@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evomerge.optimizers.base import Scored
-from evomerge.optimizers.configs import MapElitesConfig
 from evomerge.optimizers.deb import violation
 from evomerge.optimizers.m2n2.attraction import draw, draw_other
+from evomerge.optimizers.m2n2.configs import MapElitesConfig
 from evomerge.spaces.genes import Genome
 
 _Cell = tuple[int, ...]
