@@ -104,10 +104,8 @@ class Merge:
         is_merged = origin.source in self._recipe.blends and dtype.is_floating_point
         parts = self._blends.parts(origin.source, origin.name) if is_merged else []
         rules = [(span, rule) for span, rule in parts if rule is not None and can_cut(rule.parts)]
-        in_pieces = (
-            place.device.type == "cpu" and place.is_contiguous() and not self._blends.has_adapters(origin.source)
-        )
-        if not in_pieces or not rules or len(rules) < len(parts):
+        in_pieces = bool(rules) and len(rules) == len(parts) and place.device.type == "cpu" and place.is_contiguous()
+        if not in_pieces or self._blends.has_adapters(origin.source):
             place.copy_(self.tensor(name).to(dtype))
             return
         if name in self._blends.num_shared:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import pydantic
 
 from evomerge.documents import Value, fault, suggestion, tree_of
-from evomerge.optimizers.m2n2.settings import M2N2Settings
+from evomerge.optimizers.m2n2.configs import M2N2Config, MapElitesConfig
 
 
 def _between(low: float, high: float, meaning: str) -> pydantic.AfterValidator:
@@ -24,7 +24,6 @@ def _between(low: float, high: float, meaning: str) -> pydantic.AfterValidator:
 
 Population = Annotated[int, _between(4, 10_000, "It is the number of candidates per generation.")]
 Batch = Annotated[int, _between(1, 10_000, "It is the number of candidates per generation.")]
-WarmUp = Annotated[int, _between(0, 100_000, "It is a number of children.")]
 Startup = Annotated[int, _between(1, 10_000, "It is the number of random candidates before the first model.")]
 Sigma = Annotated[
     float,
@@ -288,70 +287,6 @@ class GpConfig(Value):
     name: Literal["gp"] = "gp"
     population: Batch = 1
     startup: Startup = 10
-
-
-class M2N2Config(M2N2Settings):
-    """M2N2 over recipes; see `M2N2Settings` for the rest.
-
-    Attributes:
-        name: Which optimiser.
-        batch: Children per generation. Those of one generation have parents that knew nothing of each other, so that
-            small ones learn faster and large ones keep more workers busy.
-        warm_up: How many of the first children have parents drawn evenly among the seeds.
-    """
-
-    name: Literal["m2n2"] = "m2n2"
-    batch: Batch = 4
-    warm_up: WarmUp = 10
-
-    @property
-    def arc(self) -> Literal["slerp", "linear"]:
-        """How parents are mixed."""
-        return "linear" if self.crossover == "linear" else "slerp"
-
-    @pydantic.field_validator("crossover")
-    @classmethod
-    def _mixes(cls, crossover: str) -> str:
-        if crossover == "none":
-            raise fault("children of recipes that are neither mixed nor mutated are copies. Use slerp or linear.")
-        return crossover
-
-    @pydantic.field_validator("mutation")
-    @classmethod
-    def _mutates_nothing(cls, mutation: float) -> float:
-        if mutation:
-            raise fault(f"{mutation:g}: recipes hold no parameters that noise could be added to. Leave it at 0.")
-        return mutation
-
-
-class MapElitesConfig(Value):
-    """MAP-Elites over recipes.
-
-    Attributes:
-        name: Which optimiser.
-        bins: Bins per objective.
-        batch: Children per generation.
-        warm_up: How many of the first children have parents drawn evenly among the seeds.
-        crossover: How parents are mixed: on the arc (`slerp`) or on the line (`linear`).
-        angle: Whether SLERP's angle is that of `whole` chromosomes or of each `side` of the split.
-        split: Where the mixing weight turns into its complement: at a point drawn anew for each child (`evolving`), in
-            the middle (`fixed`), or nowhere (`none`).
-        duplicates: Whether a child that was born before may be asked again: `keep` or `refuse`.
-    """
-
-    name: Literal["map_elites"] = "map_elites"
-    bins: Annotated[int, _between(1, 1000, "It is the number of bins per objective.")] = 10
-    batch: Batch = 4
-    warm_up: WarmUp = 10
-    crossover: Literal["slerp", "linear"] = "slerp"
-    angle: Literal["whole", "side"] = "whole"
-    split: Literal["evolving", "fixed", "none"] = "evolving"
-    duplicates: Literal["keep", "refuse"] = "refuse"
-
-    @property
-    def arc(self) -> Literal["slerp", "linear"]:
-        """How parents are mixed."""
-        return self.crossover
 
 
 class RandomConfig(Value):

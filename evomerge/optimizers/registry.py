@@ -14,6 +14,7 @@ from evomerge.optimizers import configs
 from evomerge.optimizers.base import Engine, Optimizer
 from evomerge.optimizers.configs import OptimizerConfig
 from evomerge.optimizers.generational import Generational
+from evomerge.optimizers.m2n2.configs import M2N2Config, MapElitesConfig
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene
 from evomerge.spaces.lineage import Lineage
@@ -158,14 +159,14 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "optuna_engine.OptunaEngine",
     ),
     "m2n2": Entry(
-        configs.M2N2Config,
+        M2N2Config,
         "M2N2: niches by competition and attraction, split points; breeds recipes.",
         "members",
         "any",
         "m2n2.breeder.Breeder",
     ),
     "map_elites": Entry(
-        configs.MapElitesConfig,
+        MapElitesConfig,
         "MAP-Elites on a grid of objectives; breeds recipes, for comparison.",
         "members",
         "any",

@@ -11,7 +11,7 @@ from evomerge.optimizers.base import Optimizer, Scored
 from evomerge.recipe.spans import TensorSpan
 from evomerge.recipe.where import Role, Where
 from evomerge.spaces.genes import Gene, Genome
-from evomerge.spaces.lineage import Lineage, lattice_of
+from evomerge.spaces.lineage import Cross, Lineage, lattice_of
 from evomerge.testing.optimizers import OptimizerContract
 
 
@@ -61,8 +61,14 @@ class LineageContract(OptimizerContract):
         return [float(share) for share in self.lineage.coefficients(genome)[:, 0].clip(0.0, 1.0)]
 
     def draw(self, rng: np.random.Generator) -> Genome:
-        """Shares of each model that are drawn for each cell."""
-        return self.lineage.genome(rng.dirichlet(np.ones(len(self.lineage.names)), len(self.lineage.lattice.cells)))
+        """A member of a few generations without selection."""
+        pool = list(self.lineage.founders)
+        for _ in range(5):
+            one, other = (pool[int(place)] for place in rng.choice(len(pool), 2, replace=False))
+            chromosomes = self.lineage.lattice.chromosomes
+            crosses = [Cross(int(rng.integers(each.start, each.stop)), float(rng.random())) for each in chromosomes]
+            pool.append(self.lineage.mix(one, other, crosses, "linear", "whole"))
+        return pool[-1]
 
     def end(self, *, last: bool) -> Genome:
         """The first or the last model."""

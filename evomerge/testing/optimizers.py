@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from abc import ABC, abstractmethod
@@ -189,7 +190,9 @@ class OptimizerContract(ABC):
             return float(np.mean(self.positions(genome))) - 0.4
 
         def judge(genome: Genome) -> Scored:  # the losses draw to where the constraint is broken
-            return Scored(tuple(-loss for loss in self.judge(genome).losses), (excess(genome), -1.0))
+            scored = self.judge(genome)
+            losses = tuple(-loss for loss in scored.losses)
+            return dataclasses.replace(scored, losses=losses, violations=(excess(genome), -1.0))
 
         kept, chance = [], []
         for seed in range(3):
@@ -202,8 +205,8 @@ class OptimizerContract(ABC):
 
     def test_standard_errors_are_accepted(self) -> None:
         def judge(genome: Genome) -> Scored:
-            losses = self.judge(genome).losses
-            return Scored(losses, errors=tuple(0.1 * loss for loss in losses))
+            scored = self.judge(genome)
+            return dataclasses.replace(scored, errors=tuple(0.1 * loss for loss in scored.losses))
 
         for genome in self._loop(judge=judge).run(self.budget, workers=1):
             self.check(genome)

@@ -10,8 +10,8 @@ import numpy as np
 from evomerge import seeds
 from evomerge.errors import EvomergeError
 from evomerge.optimizers.base import Scored
-from evomerge.optimizers.configs import M2N2Config, MapElitesConfig
 from evomerge.optimizers.m2n2.attraction import draw_pair
+from evomerge.optimizers.m2n2.configs import M2N2Config, MapElitesConfig
 from evomerge.optimizers.m2n2.elites import Elites
 from evomerge.optimizers.m2n2.niches import Niches
 from evomerge.optimizers.start import Start
@@ -34,11 +34,11 @@ class Pool(Protocol):
         """Offer a candidate that did not fail."""
 
     def parents(self, rng: np.random.Generator) -> tuple[Genome, Genome]:
-        """The parents of the next child; asked only where there are members."""
+        """The parents of the next child; asked only where there are two members or more."""
 
     @property
     def best(self) -> Genome:
-        """The member with the lowest loss, summed over the objectives."""
+        """Of the members that break constraints least, the one with the lowest loss, summed over the objectives."""
 
 
 class Breeder:
@@ -98,7 +98,7 @@ class Breeder:
         return None
 
     def _parents(self) -> tuple[Genome, Genome]:
-        if self.members and self._num_children >= self._config.warm_up:
+        if len(self.members) > 1 and self._num_children >= self._config.warm_up:
             return self._pool.parents(self._rng)
         founders = self._sound or self._founders  # of which all may have failed
         first, second = draw_pair(len(founders), self._rng)

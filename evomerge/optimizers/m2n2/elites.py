@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evomerge.optimizers.base import Scored
-from evomerge.optimizers.configs import MapElitesConfig
+from evomerge.optimizers.deb import violation
 from evomerge.optimizers.m2n2.attraction import draw, draw_other
+from evomerge.optimizers.m2n2.configs import MapElitesConfig
 from evomerge.spaces.genes import Genome
 
 _Cell = tuple[int, ...]
@@ -17,9 +18,9 @@ _Cell = tuple[int, ...]
 class Elites:
     """One elite per cell (Mouret and Clune 2015, arXiv 1504.04909). See `Pool`.
 
-    A cell is a bin of each objective, whose values count as if cut to [0, 1]. An elite gives way to a candidate with a
-    lower loss, summed over the objectives. Parents are drawn by what their losses leave to 1, and differ where they
-    can.
+    A cell is a bin of each objective, whose losses count as if cut to [0, 1]. An elite gives way to a candidate with a
+    lower loss, summed over the objectives. What breaks a constraint is no elite. Parents are drawn by what their losses
+    leave to 1, and differ where they can.
     """
 
     def __init__(self, config: MapElitesConfig) -> None:
@@ -33,6 +34,8 @@ class Elites:
 
     def take(self, genome: Genome, scored: Scored) -> None:
         """Let a candidate have its cell if it is the best of it."""
+        if violation(scored):
+            return
         places = np.clip(scored.losses, 0.0, 1.0) * self._bins
         cell = tuple(min(int(place), self._bins - 1) for place in places)
         if cell not in self._elites or sum(scored.losses) < self._elites[cell][0]:

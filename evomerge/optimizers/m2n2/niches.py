@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evomerge.optimizers.base import Scored
+from evomerge.optimizers.deb import violation
 from evomerge.optimizers.m2n2.archive import Archive
 from evomerge.optimizers.m2n2.competition import Floats
 from evomerge.optimizers.m2n2.settings import M2N2Settings
@@ -20,7 +21,7 @@ class Niches:
     def __init__(self, settings: M2N2Settings, lineage: Lineage) -> None:
         self._archive: Archive[Genome] = Archive(settings)
         self._heeds_kinship, self._lineage = settings.kinship > 0, lineage
-        self._losses: dict[Genome, float] = {}
+        self._worth: dict[Genome, tuple[float, float]] = {}
         self._kinship_PP: Floats | None = None
 
     @property
@@ -29,11 +30,16 @@ class Niches:
         return self._archive.members
 
     def take(self, genome: Genome, scored: Scored) -> None:
-        """Let a candidate compete for its place; scores of items count as if cut to [0, 1]."""
-        slot = self._archive.insert(genome, np.clip(scored.items_I, 0.0, 1.0))
+        """Let a candidate compete for its place.
+
+        Scores of items count as if cut to [0, 1]. A candidate that breaks a constraint earns nothing with them: it may
+        stay while there is room, and is a parent only where nobody keeps the constraints.
+        """
+        excess = violation(scored)
+        slot = self._archive.insert(genome, np.clip(scored.items_I, 0.0, 0.0 if excess else 1.0))
         if slot is not None:
-            self._losses[genome] = sum(scored.losses)
-            self._losses = {member: self._losses[member] for member in self.members}
+            self._worth[genome] = excess, sum(scored.losses)
+            self._worth = {member: self._worth[member] for member in self.members}
             self._kinship_PP = None
 
     def parents(self, rng: np.random.Generator) -> tuple[Genome, Genome]:
@@ -46,4 +52,4 @@ class Niches:
     @property
     def best(self) -> Genome:
         """See `Pool.best`."""
-        return min(self._losses, key=lambda member: self._losses[member])
+        return min(self._worth, key=lambda member: self._worth[member])
