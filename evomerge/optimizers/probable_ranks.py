@@ -32,7 +32,7 @@ def probable_domination(losses_NM: NDArray[np.float64], errors_NM: NDArray[np.fl
         normal_NN = ndtr(gap_NN / np.where(is_noisy_NN, spread_NN, 1.0))
         probability_NN *= np.where(is_noisy_NN, normal_NN, gap_NN >= 0)
         better_NN |= gap_NN > 0
-    return probability_NN * better_NN
+    return np.asarray(probability_NN * better_NN)
 
 
 class NoisyNsga2(NSGA2):  # type: ignore[misc]
