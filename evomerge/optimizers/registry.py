@@ -10,7 +10,7 @@ from typing import Literal
 
 from evomerge.documents import Tree, parse, suggestion
 from evomerge.errors import ConfigError, Problem
-from evomerge.optimizers import configs
+from evomerge.optimizers import configs, configs_breeding, configs_surrogates
 from evomerge.optimizers.base import Engine, Optimizer
 from evomerge.optimizers.configs import OptimizerConfig
 from evomerge.optimizers.generational import Generational
@@ -114,14 +114,14 @@ OPTIMIZERS: Mapping[str, Entry] = {
         max_values=10_000,
     ),
     "map": Entry(
-        configs.MapConfig,
+        configs_surrogates.MapConfig,
         "MAP: fronts of a quadratic surrogate; for few real genes.",
         "real",
         "any",
         "map.Map",
     ),
     "mm_mo": Entry(
-        configs.MmMoConfig,
+        configs_surrogates.MmMoConfig,
         "Bayesian optimisation of hypervolume, as in MM-MO; for few candidates.",
         "any",
         "any",
@@ -158,14 +158,14 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "optuna_engine.OptunaEngine",
     ),
     "m2n2": Entry(
-        configs.M2N2Config,
+        configs_breeding.M2N2Config,
         "M2N2: niches by competition and attraction, split points; breeds recipes.",
         "members",
         "any",
         "m2n2.breeder.Breeder",
     ),
     "map_elites": Entry(
-        configs.MapElitesConfig,
+        configs_breeding.MapElitesConfig,
         "MAP-Elites on a grid of objectives; breeds recipes, for comparison.",
         "members",
         "any",

@@ -10,7 +10,7 @@ import numpy as np
 from evomerge import seeds
 from evomerge.errors import EvomergeError
 from evomerge.optimizers.base import Scored
-from evomerge.optimizers.configs import M2N2Config, MapElitesConfig
+from evomerge.optimizers.configs_breeding import M2N2Config, MapElitesConfig
 from evomerge.optimizers.m2n2.attraction import draw_pair
 from evomerge.optimizers.m2n2.elites import Elites
 from evomerge.optimizers.m2n2.niches import Niches

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evomerge.optimizers.base import Scored
-from evomerge.optimizers.configs import MapElitesConfig
+from evomerge.optimizers.configs_breeding import MapElitesConfig
 from evomerge.optimizers.m2n2.attraction import draw, draw_other
 from evomerge.spaces.genes import Genome
 

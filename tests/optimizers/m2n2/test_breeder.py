@@ -8,7 +8,7 @@ import pytest
 
 from evomerge.errors import ConfigError
 from evomerge.optimizers.base import Optimizer, Scored
-from evomerge.optimizers.configs import M2N2Config, MapElitesConfig
+from evomerge.optimizers.configs_breeding import M2N2Config, MapElitesConfig
 from evomerge.optimizers.m2n2.elites import Elites
 from evomerge.optimizers.registry import make_optimizer
 from evomerge.spaces.genes import FloatGene, Genome
