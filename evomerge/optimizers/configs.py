@@ -287,13 +287,11 @@ DriverConfig = (
     | NgPortfolioConfig
     | TpeConfig
     | GpConfig
-    | M2N2Config
-    | MapElitesConfig
     | RandomConfig
     | GreedyConfig
     | GridConfig
 )
-"""The settings of one optimiser that proposes by itself."""
+"""The settings of one optimiser that proposes genomes by itself."""
 
 _DRIVERS = {config.model_fields["name"].default: config for config in get_args(DriverConfig)}
 
@@ -325,5 +323,5 @@ class ScreenedConfig(Value):
     startup: Startup = 20
 
 
-OptimizerConfig = DriverConfig | ScreenedConfig
+OptimizerConfig = DriverConfig | M2N2Config | MapElitesConfig | ScreenedConfig
 """The settings of one optimiser."""

@@ -133,8 +133,9 @@ def test_the_screens_driver_is_checked_like_any_other() -> None:
         read_config({"name": "screened", "driver": {"name": "cma_l"}})
     with pytest.raises(ConfigError, match=r"optimizer\.driver\.population: 2 is outside"):
         read_config({"name": "screened", "driver": {"name": "nsga2", "population": 2}})
-    with pytest.raises(ConfigError, match="there is no driver"):
-        read_config({"name": "screened", "driver": {"name": "screened"}})
+    for name in ("screened", "m2n2"):
+        with pytest.raises(ConfigError, match="there is no driver"):
+            read_config({"name": "screened", "driver": {"name": name}})
     config = ScreenedConfig(driver=CmaLrConfig())
     with pytest.raises(ConfigError, match="moves real numbers only"):
         make_optimizer(config, [*REAL, ChoiceGene("vote", ("none", "sign"))], 1, 0, (), 10)

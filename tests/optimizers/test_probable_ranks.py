@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from evomerge.optimizers.base import Scored
-from evomerge.optimizers.probable_ranks import probable_domination
+from evomerge.optimizers.probable_ranks import probable_domination, probably_beats
 from evomerge.optimizers.registry import make_optimizer
 from evomerge.spaces.genes import FloatGene, Gene, Genome
 from evomerge.testing.optimizers import Loop
@@ -30,7 +30,7 @@ def test_without_errors_it_is_paretos_rule(rows: list[tuple[float, ...]]) -> Non
 def test_what_probably_dominates_dominates_in_the_means(rows: list[tuple[float, ...]], error: float) -> None:
     """So ranks have no circles: each layer has somebody."""
     losses_N2 = np.array(rows)
-    probable_NN = probable_domination(losses_N2, np.full_like(losses_N2, error)) >= 0.5
+    probable_NN = probably_beats(losses_N2, np.full_like(losses_N2, error), 0.5)
     assert (probable_NN <= pareto(losses_N2)).all()
 
 
