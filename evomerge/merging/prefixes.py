@@ -61,7 +61,7 @@ class Prefixes:
         self._seen.update(self._keys)
         for place, layer in enumerate(layers):
             release(layer)
-            layer.forward = partial(self._pass, place, layer.forward)  # type: ignore[method-assign]  # for this list
+            layer.forward = partial(self._pass, place, layer.forward)
 
     def _begin(self, model: torch.nn.Module, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         """Look up a batch, at the greatest depth first."""

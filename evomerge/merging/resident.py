@@ -88,4 +88,4 @@ class ResidentModel:
         for name in stack.layers.others:
             if name in self._places:
                 merge.into(name, self._places[name])
-        self._prefixes.follow(stack.listed, digests[recipe.end_sources["embeddings"]], contents)
+        self._prefixes.follow([*stack.listed], digests[recipe.end_sources["embeddings"]], contents)
