@@ -65,7 +65,8 @@ class Prefixes:
 
     def _begin(self, model: torch.nn.Module, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         """Look up a batch, at the greatest depth first."""
-        self._batch = None if args else _identity(options)
+        is_of_use = bool(self._kept) or self._worth is not None
+        self._batch = _identity(options) if is_of_use and not args else None
         self._passed, self._output = 0, None
         if self._batch is not None:
             depth = next(
