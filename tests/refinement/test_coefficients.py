@@ -13,6 +13,7 @@ from evomerge.recipe import Recipe
 from evomerge.recipe.recipe import ModelRef
 from evomerge.refinement import coefficients_of
 from evomerge.spaces import SpaceFile, bind
+from evomerge.spaces.starts import NotInSpace
 
 MakeRecipe = Callable[..., Recipe]
 SUM = {"reduce": "sum"}
@@ -89,3 +90,22 @@ def test_a_space_without_such_genes(family: Path) -> None:
     recipe = bound.decode((0.5, 0.5, 0.5))
     with pytest.raises(ConfigError, match=r"run: blends\.mix: no weight of an expert varies here"):
         coefficients_of(recipe, "run", bound.template)
+
+
+def test_a_refined_recipe_is_a_genome_of_its_space(family: Path) -> None:
+    bound = space(family, {"weigh": [GENE, GENE]}, SUM, {"post": "scale", "by": {"float": [0.5, 2.0], "neutral": 1.0}})
+    recipe = bound.decode((0.1, 0.2, 1.0, 0.3, 0.4, 0.7, 0.5, 0.6, 1.0))
+    weights_RE = np.array([[0.5, 1.2345678], [0.1, 0.2], [7.0, -1.0]])
+    refined = coefficients_of(recipe, "run", bound.template).with_weights(weights_RE)
+    genome = (0.5, 1.23457, 1.0, 0.1, 0.2, 0.7, 1.5, 0.0, 1.0)
+    assert bound.encode(refined) == genome
+    assert bound.decode(genome).digest == refined.digest
+
+
+def test_a_recipe_of_another_space_has_no_genome(family: Path) -> None:
+    one, other = space(family, {"weigh": [GENE, 0.4]}, SUM), space(family, {"weigh": [GENE, 0.5]}, SUM)
+    with pytest.raises(NotInSpace, match="it differs where the space has no genes"):
+        other.encode(one.decode((0.1, 0.2, 0.3)))
+    wide = space(family, {"weigh": [{"float": [0, 9]}, 0.5]}, SUM)
+    with pytest.raises(NotInSpace, match=r"gene mix/layer 0/weigh\.math cannot be 5"):
+        other.encode(wide.decode((5.0, 0.2, 0.3)))

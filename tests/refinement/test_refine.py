@@ -34,7 +34,10 @@ RULES: dict[str, list[dict[str, Any]]] = {
     "rules": [
         {"where": {"layers": [0, 0]}, "pipe": [{"weigh": [0.2, 0.9]}, SUM]},
         {"where": {"roles": ["mlp"]}, "use": "linear"},
-        {"where": {"layers": [1, 1]}, "pipe": [GATED, {"weigh": [0.6, 0.1]}, SUM, {"post": "stock"}]},
+        {
+            "where": {"layers": [1, 1]},
+            "pipe": [GATED, {"weigh": [0.6, 0.1]}, SUM, {"post": "stock", "cosine": "measured"}],
+        },
         {"pipe": [{"weigh": [0.5, 0.5]}, SUM, {"post": "ramp", "alpha": 0.5, "beta": 0.5}]},
     ],
 }
