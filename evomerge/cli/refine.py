@@ -25,8 +25,9 @@ from evomerge.spaces import SearchSpace
 def run(argv: Sequence[str]) -> int:
     """Write a recipe whose weights have a lower loss on the texts given."""
     given = _arguments(argv)
-    if given.out.exists():
-        raise ConfigError.at("--out", f"{given.out} exists. Name a new file.")
+    if given.out.exists() or not given.out.parent.is_dir():
+        what = "exists. Name a new file." if given.out.exists() else "lies in no folder that exists. Make it."
+        raise ConfigError.at("--out", f"{given.out} {what}")
     torch.set_num_threads(given.threads)
     disable_progress_bar()  # of transformers
     coefficients, library = _coefficients(given), Library()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -116,4 +117,4 @@ def _held(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 
 def _norm(deltas: Tensors) -> float:
-    return float(sum(delta.double().square().sum() for delta in deltas.values())) ** 0.5
+    return math.sqrt(math.fsum(float(delta.double().square().sum()) for delta in deltas.values()))

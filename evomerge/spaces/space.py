@@ -12,7 +12,7 @@ from evomerge.recipe.recipe import ModelRef, Recipe
 from evomerge.recipe.stages import SLOTS
 from evomerge.recipe.where import Role
 from evomerge.spaces.file import Groups, SpaceFile
-from evomerge.spaces.genes import Gene, Genome
+from evomerge.spaces.genes import Gene, Genome, Scalar
 from evomerge.spaces.holes import Path, fill, genes_in, open_holes, values_at
 from evomerge.spaces.routes import RouteGenerator
 from evomerge.spaces.starts import NotInSpace, encode, neutral, start_pipes
@@ -74,15 +74,16 @@ class SearchSpace:
             NotInSpace: If there is none.
         """
         values = dict(values_at(self.template["blends"], tree_of(recipe)["blends"]))
+        genome: list[Scalar] = []
         for gene in self.genes:
             value = values.get(gene.name, gene.neutral)  # a stage does not spell out what it leaves as it is
             if value is None or not gene.contains(value):
                 raise NotInSpace(f"gene {gene.name} cannot be {shown(value)}")
-        genome = tuple(values.get(gene.name, gene.neutral) for gene in self.genes)
-        decoded = self.decode(genome)
+            genome.append(value)
+        decoded = self.decode(tuple(genome))
         if decoded.digest != recipe.model_copy(update={"models": decoded.models}).digest:
             raise NotInSpace("it differs where the space has no genes")
-        return genome
+        return tuple(genome)
 
 
 def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, where: str) -> SearchSpace:
