@@ -27,6 +27,7 @@ class Generation:
         members: Numbers of the candidates, in the order of asking.
         racers: Those of them that are still asked items.
         is_open: Whether candidates may join.
+        number: Of its exam; 0 where every item is asked.
     """
 
     progress: Progress
@@ -38,10 +39,10 @@ class Generation:
 
     def __post_init__(self) -> None:
         """Take in those that a crash left without an outcome."""
-        numbers = self.progress.generations
-        self.number = numbers[-1] + 1 if numbers else 0
-        for number in self.progress.untold:
-            self.number = numbers[number]
+        numbers, untold = self.progress.generations, self.progress.untold
+        if self.examiner.is_sequential and numbers:
+            self.number = numbers[-1] if untold else numbers[-1] + 1
+        for number in untold:
             self.join(number)
 
     def join(self, number: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ class Search:
         elif not self.examiner.is_sequential and (source == number or source in self.progress.losses):
             for twin in [twin for twin in generation.members if self.progress.sources[twin] == source]:
                 if twin not in self.progress.losses:
-                    self._tell(twin)
+                    self._tell(self._verdict(twin))
 
     def _receive(self, outcome: Outcome) -> None:
         self._flying.remove(outcome.number)
@@ -112,32 +113,44 @@ class Search:
         self._log(Evaluated(outcome.number, outcome.items, outcome.responses, *cost))
 
     def _tell_rest(self, generation: Generation) -> None:
-        """In the order of asking, but failures last, so that what was worst does not depend on who was first."""
+        """In the order of asking, but failures last, so that what was worst does not depend on who was first.
+
+        All in one transaction: a generation that was told of in part could not be raced again.
+        """
         untold = [number for number in generation.members if number not in self.progress.losses]
         failed = [number for number in untold if self.progress.sources[number] in self.progress.failures]
-        for number in untold:
-            if number not in failed:
-                self._tell(number)
+        verdicts = [event for number in untold if number not in failed for event in self._verdict(number)]
+        worst = self._worst([event for event in verdicts if isinstance(event, Told)])
         for number in failed:
-            self._tell_failure(number)
+            source = self.progress.failures[self.progress.sources[number]]
+            twin = [] if source.number == number else [Failed(number, source.reason, source.attempts)]
+            verdicts += [*twin, dataclasses.replace(worst, number=number)]
+        self._tell(verdicts)
 
-    def _tell(self, number: int) -> None:
+    def _verdict(self, number: int) -> list[Evaluated | Failed | Told]:
+        """What a candidate is worth, after the answers if they are another's."""
         source = self.progress.sources[number]
         sheet = self.progress.sheets[source]
         worth = self.examiner.worth(sheet, self.progress.generations[source], self.progress)
-        twin = [] if source == number else [Evaluated(number, *sheet.sorted(), twin=source)]
-        self._log(*twin, told := Told(number, worth.losses, worth.errors, worth.violations))
-        self.optimizer.tell(number, scored(told, self.progress, self.examiner))
+        told = Told(number, worth.losses, worth.errors, worth.violations)
+        return [told] if source == number else [Evaluated(number, *sheet.sorted(), twin=source), told]
 
-    def _tell_failure(self, number: int) -> None:
-        """Tell the worst losses and violations seen: rank-based optimisers need no more than the order."""
-        fitness, seen = self.examiner.fitness, self.progress
-        losses = _worst(seen.losses.values()) or (WORST_LOSS,) * fitness.num_objectives
-        violations = _worst(seen.violations.values()) or (WORST_LOSS,) * len(fitness.spec.constraints)
-        source = self.progress.failures[self.progress.sources[number]]
-        twin = [] if source.number == number else [Failed(number, source.reason, source.attempts)]
-        self._log(*twin, told := Told(number, losses, violations=violations))
-        self.optimizer.tell(number, scored(told, self.progress, self.examiner))
+    def _worst(self, verdicts: list[Told]) -> Told:
+        """The worst losses and violations of these and those told before: rank-based optimisers need only the order."""
+        fitness, progress = self.examiner.fitness, self.progress
+        losses = _worst([*progress.losses.values(), *(told.losses for told in verdicts)])
+        violations = _worst([*progress.violations.values(), *(told.violations for told in verdicts)])
+        return Told(
+            number=-1,
+            losses=losses or (WORST_LOSS,) * fitness.num_objectives,
+            violations=violations or (WORST_LOSS,) * len(fitness.spec.constraints),
+        )
+
+    def _tell(self, verdicts: list[Evaluated | Failed | Told]) -> None:
+        self._log(*verdicts)
+        for told in verdicts:
+            if isinstance(told, Told):
+                self.optimizer.tell(told.number, scored(told, self.progress, self.examiner))
 
     def _log(self, *batch: Event) -> None:
         self.log.append(*batch)

@@ -1,4 +1,4 @@
-"""Warm starts: the finalists of an earlier run as genomes to start a search from."""
+"""Warm starts: the finalists of an earlier run, or a recipe, as genomes to start a search from."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from pathlib import Path
 from evomerge.documents import shown
 from evomerge.errors import ConfigError, Problem
 from evomerge.fitness.constraints import total_violation
+from evomerge.recipe import load_recipe
 from evomerge.runs import Asked, Assessed, Finished, RunLog, Told
 from evomerge.runs.log import identity_of
+from evomerge.spaces import SearchSpace
 from evomerge.spaces.genes import Gene, Genome, Scalar
+from evomerge.spaces.lineage import LineageSpace
+from evomerge.spaces.starts import NotInSpace
 
 WHERE = "start_from"
 """The key of a search under which the earlier run stands, for messages."""
@@ -41,6 +45,23 @@ def finalists_of(run_dir: Path) -> tuple[dict[str, Scalar], ...]:
     return tuple(
         dict(zip(names, genomes[number], strict=True)) for number in sorted(finalists, key=lambda n: (losses[n], n))
     )
+
+
+def recipe_as_start(path: Path, space: SearchSpace | LineageSpace) -> dict[str, Scalar]:
+    """The genome of a recipe, such as a refined one, by name of gene.
+
+    Raises:
+        ConfigError: If it is no recipe of the space.
+    """
+    recipe = load_recipe(path)
+    if isinstance(space, LineageSpace):
+        raise ConfigError.at(WHERE, "members are bred from their models alone. Leave start_from out.")
+    try:
+        genome = space.encode(recipe)
+    except NotInSpace as reason:
+        what = f"{path} does not lie in the space: {reason}. Start from a recipe of this space, or widen it."
+        raise ConfigError.at(WHERE, what) from None
+    return {gene.name: value for gene, value in zip(space.genes, genome, strict=True)}
 
 
 def genomes_of(starts: Sequence[Mapping[str, Scalar]], genes: Sequence[Gene]) -> tuple[Genome, ...]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from evomerge.errors import ConfigError, EvomergeError
-from evomerge.execution import Job, Outcome
+from evomerge.execution import Executor, Job, Outcome
 from evomerge.finals import assess, entries, models_before
+from evomerge.merging import Library, size_of
 from evomerge.runs import Assessed, Evaluated, Failed, RunLog, Started, Told
 from evomerge.runs.budget import Budget
 from evomerge.runs.results import Results, examiner_of
@@ -76,7 +77,7 @@ def log(tmp_path: Path) -> Iterator[RunLog]:
         yield log
 
 
-def run(study: Study, log: RunLog, executor: Opinionated | None = None) -> None:
+def run(study: Study, log: RunLog, executor: Executor | None = None) -> None:
     """As the command does."""
     executor = executor or Opinionated()
     if not list(log.events()):
@@ -196,3 +197,25 @@ def test_models_are_those_of_the_search_space(make_study: Callable[..., Study]) 
     assert str(caught.value) == (
         'fitness/two.yaml: constraints[0].of: "bass" is not a model of the search space. Did you mean "base"?'
     )
+
+
+def test_costs_are_those_of_the_merge(make_settings: Callable[..., Settings], log: RunLog) -> None:
+    settings = make_settings(optimizer={"name": "nsga2", "population": 4}, candidates=6, finalists=2)
+    objectives = {"skill": ["math"], "size": {"cost": "parameters"}, "depth": {"cost": "layers"}}
+    constraints = [{"objective": "depth", "at_most": 1.2, "of": "base"}]
+    space = {**settings.search_space, "route": {"use": "indicator", "from": ["mix", "math"]}, "seeds": []}
+    fitness = settings.fitness | {"objectives": objectives, "constraints": constraints}
+    study = assemble(settings.model_copy(update={"fitness": fitness, "search_space": space}))
+    executor = study.executor()
+    run(study, log, executor)
+    executor.close()
+    results = Results(log, study.fitness)
+    library = Library()
+    for candidate in results.scored:
+        size = size_of(study.space.decode(candidate.genome), library)
+        assert candidate.losses[1:] == (size.parameter_share, size.layer_share)
+        assert candidate.violations == (size.layer_share - 1.2,)
+    assert len({candidate.losses[2] for candidate in results.scored}) > 1
+    for contender in results.contenders.values():
+        values = results.values(contender, "test")
+        assert values["depth"].value == size_of(contender.recipe, library).layer_share

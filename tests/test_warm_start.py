@@ -3,10 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evomerge.documents import parse
 from evomerge.errors import ConfigError
+from evomerge.recipe.files import dump_recipe
+from evomerge.recipe.recipe import ModelRef
 from evomerge.runs import Asked, Assessed, Event, Finished, RunLog, Started, Told
+from evomerge.spaces import SearchSpace, SpaceFile, bind
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene
-from evomerge.warm_start import finalists_of, genomes_of
+from evomerge.warm_start import finalists_of, genomes_of, recipe_as_start
 
 GENES: list[Gene] = [FloatGene("weight", 0.0, 1.0), ChoiceGene("vote", ("none", "sign"))]
 STARTS = ({"weight": 0.3, "vote": "none"}, {"weight": 0.2, "vote": "sign"})
@@ -55,6 +59,26 @@ def test_genomes_follow_the_order_of_the_genes() -> None:
     assert genomes_of(STARTS, GENES) == ((0.3, "none"), (0.2, "sign"))
     assert genomes_of(STARTS, GENES[::-1]) == (("none", 0.3), ("sign", 0.2))
     assert genomes_of((), GENES) == ()
+
+
+def bound() -> SearchSpace:
+    models = {name: ModelRef(path=f"/models/{name}") for name in ("base", "math")}
+    pipe = [{"weigh": [{"float": [0.0, 1.0]}]}, {"reduce": "sum"}]
+    tree = {"evomerge": "space/1", "models": {name: model.path for name, model in models.items()}}
+    space = parse(SpaceFile, tree | {"blends": {"mix": {"origin": "base", "experts": ["math"], "pipe": pipe}}}, "space")
+    return bind(space, models, 2, "space")
+
+
+def test_a_recipe_of_the_space_is_a_start(tmp_path: Path) -> None:
+    (tmp_path / "refined.yaml").write_text(dump_recipe(bound().decode((0.25,))))
+    assert recipe_as_start(tmp_path / "refined.yaml", bound()) == {"mix/weigh.math": 0.25}
+
+
+def test_a_recipe_of_elsewhere_is_refused(tmp_path: Path) -> None:
+    recipe = bound().decode((0.25,)).model_copy(update={"dtype": "bfloat16"})
+    (tmp_path / "other.yaml").write_text(dump_recipe(recipe))
+    with pytest.raises(ConfigError, match=r"start_from: .*other\.yaml does not lie in the space: it differs where"):
+        recipe_as_start(tmp_path / "other.yaml", bound())
 
 
 def test_other_genes_are_refused() -> None:

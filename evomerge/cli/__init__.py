@@ -23,6 +23,7 @@ COMMANDS = {
     "merge": "merge models as a recipe file says, evomerge's or mergekit's",
     "convert": "translate between mergekit's files and ours",
     "export": "write a run's best recipe, or a recipe file, as a Hugging Face checkpoint",
+    "refine": "move a recipe's weights along the gradient of a loss on texts: a polish, or a start for a search",
     "align": "re-coordinate a model towards another before a merge, with its function unchanged",
     "calibrate": "measure once what need not be per candidate: statistics of models on data, item banks of tasks",
     "evaluate": "score a checkpoint or a recipe with a fitness",

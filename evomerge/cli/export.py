@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evomerge.cli import parser
 from evomerge.cli.bars import progress_bar
+from evomerge.cli.finalists import chosen
 from evomerge.cli.sources import check_models
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
@@ -67,24 +68,16 @@ def _candidate(run_dir: Path, number: int) -> tuple[Recipe, Provenance]:
 def _from_run(run_dir: Path, name: str | None) -> tuple[Recipe, Provenance]:
     found = read_run(run_dir)
     results = found.results
-    chosen = results.best() if name is None else _named(results, name, run_dir)
-    origin = f"It is {chosen.name} of the run {run_dir.absolute().name} (seed {found.settings.seed})."
-    return chosen.recipe, Provenance(origin, len(results.candidates), _score_lines(results, chosen))
+    one = chosen(results, name, run_dir)
+    origin = f"It is {one.name} of the run {run_dir.absolute().name} (seed {found.settings.seed})."
+    return one.recipe, Provenance(origin, len(results.candidates), _score_lines(results, one))
 
 
 def _from_file(path: Path) -> tuple[Recipe, Provenance]:
     return load_recipe(path), Provenance(f"It was made from the file {path.name}.")
 
 
-def _named(results: Results, name: str, run_dir: Path) -> Contender:
-    contender = results.contenders.get(name)
-    if contender is None:
-        known = ", ".join(contender.name for contender in results.finalists) or "none yet"
-        raise ConfigError.at(f"{run_dir}: --finalist", f'"{name}" is not a finalist. Finalists: {known}.')
-    return contender
-
-
-def _score_lines(results: Results, chosen: Contender) -> tuple[ScoreLine, ...]:
+def _score_lines(results: Results, one: Contender) -> tuple[ScoreLine, ...]:
     return tuple(
         ScoreLine(
             results.fitness.spec.tasks[label].task,
@@ -93,5 +86,5 @@ def _score_lines(results: Results, chosen: Contender) -> tuple[ScoreLine, ...]:
             e.stderr,
             e.num_items,
         )
-        for label, e in chosen.estimates.get("test", {}).items()
+        for label, e in one.estimates.get("test", {}).items()
     )

@@ -17,8 +17,9 @@ from evomerge.runs.log import check_free, identity_of
 from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings, save_settings
+from evomerge.spaces.genes import Scalar
 from evomerge.study import Study, assemble
-from evomerge.warm_start import finalists_of
+from evomerge.warm_start import finalists_of, recipe_as_start
 
 
 def begin(settings: Settings, run_dir: Path) -> int:
@@ -31,7 +32,7 @@ def begin(settings: Settings, run_dir: Path) -> int:
     """
     check_free(run_dir)
     if settings.start_from is not None:
-        settings = settings.model_copy(update={"starts": finalists_of(Path(settings.start_from))})
+        settings = settings.model_copy(update={"starts": _starts(settings, Path(settings.start_from))})
     study = assemble(settings)
     with RunLog.create(run_dir) as log:
         save_settings(settings, run_dir)
@@ -39,6 +40,13 @@ def begin(settings: Settings, run_dir: Path) -> int:
         log.write_items(study.fitness.item_rows())
         log.append(Started(study.identity))
         return _carry_on(study, log)
+
+
+def _starts(settings: Settings, source: Path) -> tuple[dict[str, Scalar], ...]:
+    """The genomes of an earlier run's finalists, or of a recipe."""
+    if source.suffix in (".yaml", ".yml"):
+        return (recipe_as_start(source, assemble(settings).space),)
+    return finalists_of(source)
 
 
 def go_on(settings: Settings, run_dir: Path) -> int:

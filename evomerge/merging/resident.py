@@ -13,6 +13,7 @@ from evomerge.merging.library import Library
 from evomerge.merging.loading import load_model
 from evomerge.merging.merge import Merge
 from evomerge.merging.places import places_of
+from evomerge.merging.prefixes import Prefixes
 from evomerge.merging.stack import LayerStack
 from evomerge.recipe import Recipe
 from evomerge.recipe.canonical import source_digests
@@ -47,6 +48,7 @@ class ResidentModel:
         self._places = places_of(merge.donor, self.model, unused)
         layers = layers_of(merge.donor)
         self._stack = None if layers is None else LayerStack.of(self.model, layers, self._places)
+        self._prefixes = Prefixes(self.model.base_model)
         self._held: str | None = None
 
     @cached_property
@@ -59,8 +61,8 @@ class ResidentModel:
     def hold(self, recipe: Recipe) -> None:
         """Overwrite the weights with a recipe's, rounded as its export's; do nothing when they are there already.
 
-        Layers are put in the order of the recipe's route, and those that the last recipe left as they should be are
-        not written again.
+        Layers are put in the order of the recipe's route. Those that the last recipe left as they should be are not
+        written again, and those that begin recipe after recipe are not passed through again with the same tokens.
 
         Raises:
             CandidateFailed: If the models' tensors do not fit together. The weights are then undefined.
@@ -86,3 +88,4 @@ class ResidentModel:
         for name in stack.layers.others:
             if name in self._places:
                 merge.into(name, self._places[name])
+        self._prefixes.follow([*stack.listed], digests[recipe.end_sources["embeddings"]], contents)

@@ -11,6 +11,7 @@ import torch
 from transformers.modeling_utils import PreTrainedModel
 
 from evomerge.checkpoints.layers import Layers, config_changes
+from evomerge.merging.prefixes import release
 from evomerge.recipe.route import Hop
 
 
@@ -88,6 +89,12 @@ class LayerStack:
         listed = tuple((layer, layer) for layer in range(len(modules)))
         return cls(model, layers, shelves, modules, model.config.to_dict(), listed)
 
+    @property
+    def listed(self) -> torch.nn.ModuleList:
+        """The model's layers as they are listed now."""
+        listed: torch.nn.ModuleList = getattr(self.model.base_model, self.layers.stack)
+        return listed
+
     def arrange(self, hops: Sequence[Hop], contents: Sequence[Hashable]) -> list[tuple[int, _Shelf]]:
         """Put the model's layers in the order of a route.
 
@@ -132,6 +139,7 @@ class LayerStack:
     def _module(self, place: int, layer: int, shelf: int) -> torch.nn.Module:
         """A module like a layer's, on a shelf's parameters and with its own place for an index."""
         original = self._modules[layer]
+        release(original)
         if place == layer == shelf:
             return original
         parameters = self.shelves[shelf].parameters

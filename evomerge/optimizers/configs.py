@@ -8,31 +8,9 @@ from typing import Annotated, Any, Literal, get_args
 import pydantic
 
 from evomerge.documents import Value, fault, suggestion, tree_of
+from evomerge.optimizers.configs_surrogates import MapConfig, MmMoConfig
+from evomerge.optimizers.limits import Batch, Confidence, Population, Sigma, Startup, between
 from evomerge.optimizers.m2n2.configs import M2N2Config, MapElitesConfig
-
-
-def _between(low: float, high: float, meaning: str) -> pydantic.AfterValidator:
-    """Refuse a number outside [low, high] and say what the number means."""
-
-    def check(value: float) -> float:
-        if not low <= value <= high:
-            raise fault(f"{value:g} is outside [{low:g}, {high:g}]. {meaning}")
-        return value
-
-    return pydantic.AfterValidator(check)
-
-
-Population = Annotated[int, _between(4, 10_000, "It is the number of candidates per generation.")]
-Batch = Annotated[int, _between(1, 10_000, "It is the number of candidates per generation.")]
-Startup = Annotated[int, _between(1, 10_000, "It is the number of random candidates before the first model.")]
-Sigma = Annotated[
-    float,
-    _between(0.001, 1, "It is the first standard deviation as a fraction of each gene's range; 0.1 to 0.3 is usual."),
-]
-
-Confidence = Annotated[
-    float, _between(0.5, 1, "It is the probability from which on one candidate counts as better than another.")
-]
 
 
 class CmaLrConfig(Value):
@@ -158,49 +136,11 @@ class WeightedCmaConfig(Value):
     """
 
     name: Literal["weighted_cma"] = "weighted_cma"
-    divisions: Annotated[int, _between(1, 100, "It is the number of steps from one objective to another.")] = 1
+    divisions: Annotated[int, between(1, 100, "It is the number of steps from one objective to another.")] = 1
     scalarising: Literal["tchebycheff", "sum"] = "tchebycheff"
-    head_start: Annotated[int, _between(1, 10_000, "It is a number of generations.")] = 5
+    head_start: Annotated[int, between(1, 10_000, "It is a number of generations.")] = 5
     population: Population | None = None
     sigma0: Sigma = 0.15
-
-
-class MapConfig(Value):
-    """MAP: a quadratic surrogate and its front.
-
-    Attributes:
-        name: Which optimiser.
-        design: Candidates before the first surrogate; None for (genes + 1)(genes + 2). Never more than half of all.
-        population: Candidates of the predicted front that are tried at once.
-        link: `sigmoid` for losses in [0, 1], such as 1 - accuracy; `softplus` for losses without an upper end.
-        reach: Standard deviation of the surrogate's coefficients that is thought likely; small draws them to 0.
-        inner_population: Population of the search on the surrogate.
-        generations: Generations of the search on the surrogate.
-    """
-
-    name: Literal["map"] = "map"
-    design: Population | None = None
-    population: Batch = 10
-    link: Literal["sigmoid", "softplus"] = "sigmoid"
-    reach: Annotated[float, _between(0.01, 1000, "It is the likely size of the surrogate's coefficients.")] = 1.0
-    inner_population: Population = 100
-    generations: Annotated[int, _between(1, 10_000, "It is a number of generations.")] = 25
-
-
-class MmMoConfig(Value):
-    """Multi-objective Bayesian optimisation after MM-MO.
-
-    Attributes:
-        name: Which optimiser.
-        population: Candidates per generation; the fewer, the more each one knows.
-        startup: Random candidates and seeds before the first model.
-        sparsity: Whether genes near 0 are an objective beside those of the fitness.
-    """
-
-    name: Literal["mm_mo"] = "mm_mo"
-    population: Batch = 5
-    startup: Startup = 10
-    sparsity: bool = False
 
 
 class DeConfig(Value):
@@ -230,8 +170,8 @@ class PsoConfig(Value):
 
     name: Literal["pso"] = "pso"
     population: Population = 20
-    inertia: Annotated[float, _between(0, 1, "It is the share of its speed that a particle keeps.")] | None = None
-    pull: Annotated[float, _between(0, 10, "It is how strongly the best points draw.")] | None = None
+    inertia: Annotated[float, between(0, 1, "It is the share of its speed that a particle keeps.")] | None = None
+    pull: Annotated[float, between(0, 10, "It is how strongly the best points draw.")] | None = None
 
 
 class TbpsaConfig(Value):
@@ -311,7 +251,7 @@ class GreedyConfig(Value):
     """
 
     name: Literal["greedy"] = "greedy"
-    points: Annotated[int, _between(2, 1000, "It is the number of values per gene.")] = 11
+    points: Annotated[int, between(2, 1000, "It is the number of values per gene.")] = 11
     order: Literal["given", "random"] = "given"
 
 
@@ -325,7 +265,7 @@ class GridConfig(Value):
     """
 
     name: Literal["grid"] = "grid"
-    points: Annotated[int, _between(1, 1000, "It is the number of values per gene.")] = 3
+    points: Annotated[int, between(1, 1000, "It is the number of values per gene.")] = 3
     population: Population = 20
 
 
@@ -347,13 +287,11 @@ DriverConfig = (
     | NgPortfolioConfig
     | TpeConfig
     | GpConfig
-    | M2N2Config
-    | MapElitesConfig
     | RandomConfig
     | GreedyConfig
     | GridConfig
 )
-"""The settings of one optimiser that proposes by itself."""
+"""The settings of one optimiser that proposes genomes by itself."""
 
 _DRIVERS = {config.model_fields["name"].default: config for config in get_args(DriverConfig)}
 
@@ -381,9 +319,9 @@ class ScreenedConfig(Value):
     driver: Annotated[DriverConfig, pydantic.PlainValidator(_parse_driver), pydantic.PlainSerializer(tree_of)] = (
         Nsga2Config()
     )
-    keep: Annotated[float, _between(0.01, 1, "It is the share of each generation that is tried.")] = 0.33
+    keep: Annotated[float, between(0.01, 1, "It is the share of each generation that is tried.")] = 0.33
     startup: Startup = 20
 
 
-OptimizerConfig = DriverConfig | ScreenedConfig
+OptimizerConfig = DriverConfig | M2N2Config | MapElitesConfig | ScreenedConfig
 """The settings of one optimiser."""

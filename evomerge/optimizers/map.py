@@ -10,7 +10,8 @@ from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from evomerge import seeds
 from evomerge.optimizers.base import Engine, Scored
-from evomerge.optimizers.configs import MapConfig, Nsga2Config, Nsga3Config
+from evomerge.optimizers.configs import Nsga2Config, Nsga3Config
+from evomerge.optimizers.configs_surrogates import MapConfig
 from evomerge.optimizers.improvement import most_promising, room_beyond, undominated
 from evomerge.optimizers.nsga2 import Nsga2
 from evomerge.optimizers.nsga3 import Nsga3

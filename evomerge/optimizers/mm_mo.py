@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evomerge import seeds
 from evomerge.optimizers.base import Scored
 from evomerge.optimizers.beliefs import Beliefs
-from evomerge.optimizers.configs import MmMoConfig
+from evomerge.optimizers.configs_surrogates import MmMoConfig
 from evomerge.optimizers.improvement import most_promising, room_beyond, undominated
 from evomerge.optimizers.random_search import filled, first_generation
 from evomerge.optimizers.start import Start

@@ -32,7 +32,15 @@ def probable_domination(losses_NM: NDArray[np.float64], errors_NM: NDArray[np.fl
         normal_NN = ndtr(gap_NN / np.where(is_noisy_NN, spread_NN, 1.0))
         probability_NN *= np.where(is_noisy_NN, normal_NN, gap_NN >= 0)
         better_NN |= gap_NN > 0
-    return probability_NN * better_NN
+    return np.asarray(probability_NN * better_NN)
+
+
+def probably_beats(
+    losses_NM: NDArray[np.float64], errors_NM: NDArray[np.float64], confidence: float
+) -> NDArray[np.bool_]:
+    """Whether the row dominates the column with such a probability, and in the means; the latter rules circles out."""
+    no_worse_NN = (losses_NM[:, None] <= losses_NM[None]).all(axis=2)
+    return np.asarray(no_worse_NN & (probable_domination(losses_NM, errors_NM) >= confidence))
 
 
 class NoisyNsga2(NSGA2):  # type: ignore[misc]
@@ -64,7 +72,7 @@ class _Sorting:
 
     def do(self, losses_NM: NDArray[np.float64], n_stop_if_ranked: int) -> list[NDArray[np.intp]]:
         """Layers until so many are ranked; the first is dominated by nobody, the next by the first only."""
-        beats_NN = probable_domination(losses_NM, self._errors_NM) >= self._confidence
+        beats_NN = probably_beats(losses_NM, self._errors_NM, self._confidence)
         left_N = np.ones(len(losses_NM), dtype=bool)
         layers: list[NDArray[np.intp]] = []
         while left_N.any() and len(losses_NM) - left_N.sum() < n_stop_if_ranked:

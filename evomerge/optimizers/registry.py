@@ -10,7 +10,7 @@ from typing import Literal
 
 from evomerge.documents import Tree, parse, suggestion
 from evomerge.errors import ConfigError, Problem
-from evomerge.optimizers import configs
+from evomerge.optimizers import configs, configs_surrogates
 from evomerge.optimizers.base import Engine, Optimizer
 from evomerge.optimizers.configs import OptimizerConfig
 from evomerge.optimizers.generational import Generational
@@ -115,14 +115,14 @@ OPTIMIZERS: Mapping[str, Entry] = {
         max_values=10_000,
     ),
     "map": Entry(
-        configs.MapConfig,
+        configs_surrogates.MapConfig,
         "MAP: fronts of a quadratic surrogate; for few real genes.",
         "real",
         "any",
         "map.Map",
     ),
     "mm_mo": Entry(
-        configs.MmMoConfig,
+        configs_surrogates.MmMoConfig,
         "Bayesian optimisation of hypervolume, as in MM-MO; for few candidates.",
         "any",
         "any",

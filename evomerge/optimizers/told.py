@@ -52,4 +52,4 @@ class Told:
     def excess(self) -> NDArray[np.float64]:
         """Each candidate's largest violation: above 0 where a constraint is broken, 0 where there is none."""
         largest = [max(one.violations, default=0.0) for one in self._scored]
-        return np.clip(np.array(largest), -LARGEST, LARGEST)
+        return np.asarray(np.clip(largest, -LARGEST, LARGEST))

@@ -144,6 +144,24 @@ def fill(tree: Tree, values: Mapping[str, Scalar]) -> Tree:
     return tree
 
 
+def values_at(tree: Tree, filled: Tree) -> Iterator[tuple[str, Tree]]:
+    """What stands in a filled tree at the place of every gene, by the gene's name: the way back from `fill`.
+
+    Args:
+        tree: With genes for leaves.
+        filled: Of the same shape, except that it may lack parts.
+    """
+    if isinstance(tree, Gene):
+        yield tree.name, filled
+    elif isinstance(tree, Mapping) and isinstance(filled, Mapping):
+        for name, part in tree.items():
+            if name in filled:
+                yield from values_at(part, filled[name])
+    elif is_list(tree) and is_list(filled):
+        for part, there in zip(tree, filled, strict=False):
+            yield from values_at(part, there)
+
+
 def corners(genes: Sequence[Gene]) -> Iterator[dict[str, Scalar]]:
     """Enough points of a space to meet every end of every gene, as values by name."""
     options = {gene.name: _ends(gene) for gene in genes}

@@ -12,8 +12,8 @@ from evomerge.recipe.recipe import ModelRef, Recipe
 from evomerge.recipe.stages import SLOTS
 from evomerge.recipe.where import Role
 from evomerge.spaces.file import Groups, SpaceFile
-from evomerge.spaces.genes import Gene, Genome
-from evomerge.spaces.holes import Path, fill, genes_in, open_holes
+from evomerge.spaces.genes import Gene, Genome, Scalar
+from evomerge.spaces.holes import Path, fill, genes_in, open_holes, values_at
 from evomerge.spaces.routes import RouteGenerator
 from evomerge.spaces.starts import NotInSpace, encode, neutral, start_pipes
 
@@ -66,6 +66,24 @@ class SearchSpace:
             drawn = self.route.draw(values, self.num_layers)
             tree |= {"blends": tree["blends"] | drawn.blends, "route": [*map(tree_of, drawn.route)]}
         return parse(Recipe, tree, self.where)
+
+    def encode(self, recipe: Recipe) -> Genome:
+        """The genome that `decode` makes this recipe of; models are taken for those of the space.
+
+        Raises:
+            NotInSpace: If there is none.
+        """
+        values = dict(values_at(self.template["blends"], tree_of(recipe)["blends"]))
+        genome: list[Scalar] = []
+        for gene in self.genes:
+            value = values.get(gene.name, gene.neutral)  # a stage does not spell out what it leaves as it is
+            if value is None or not gene.contains(value):
+                raise NotInSpace(f"gene {gene.name} cannot be {shown(value)}")
+            genome.append(value)
+        decoded = self.decode(tuple(genome))
+        if decoded.digest != recipe.model_copy(update={"models": decoded.models}).digest:
+            raise NotInSpace("it differs where the space has no genes")
+        return tuple(genome)
 
 
 def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, where: str) -> SearchSpace:

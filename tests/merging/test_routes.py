@@ -135,28 +135,44 @@ def test_an_exported_route_of_further_families(name: str, tmp_path: Path) -> Non
     check(MORE[name], tmp_path)
 
 
-WRITERS = {
-    **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral"), ("self_attn.o_proj", "mlp.down_proj")),
-    **dict.fromkeys(("gemma2", "gemma3"), ("post_attention_layernorm", "post_feedforward_layernorm")),
+PROJECTIONS = ("self_attn.o_proj", "mlp.down_proj")
+POST_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
+WRITERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("llama", "qwen2", "qwen3", "mistral", "gemma", "granite", "phi3", "smollm3"), PROJECTIONS),
+    **dict.fromkeys(("gemma2", "gemma3", "olmo2", "olmo3"), POST_NORMS),
+    **dict.fromkeys(("mixtral", "qwen2_moe", "qwen3_moe"), ("self_attn.o_proj", "mlp")),
+    "gpt_neox": ("attention.dense", "mlp"),
+    "gpt2": ("attn.c_proj", "mlp"),
 }
 """Modules whose outputs are added to the residual stream, as transformers' code has it."""
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_factor_scales_what_a_layer_adds_to_the_stream(name: str, tmp_path: Path) -> None:
+def check_fold(name: str, make: Callable[[], PreTrainedModel], folder: Path) -> None:
     """The folded weights against hooks on the unfolded ones, with factors from 0.5 to 2."""
-    family(MODELS[name], tmp_path)
+    family(make, folder)
     factors = [0.5, 1.3, 2.0, 0.8]
-    plain, folded = recipe_of(tmp_path, None), ResidentModel(recipe_of(tmp_path, None), Library())
-    folded.hold(recipe_of(tmp_path, [{"from": "mix", "layers": [n, n], "write": f} for n, f in enumerate(factors)]))
-    hooked = ResidentModel(plain, Library())
+    plain = recipe_of(folder, None)
+    folded, hooked = (ResidentModel(plain, Library()) for _ in range(2))
+    folded.hold(recipe_of(folder, [{"from": "mix", "layers": [n, n], "write": f} for n, f in enumerate(factors)]))
     hooked.hold(plain)
     unscaled = logits(hooked.model)
-    for layer, factor in zip(hooked.model.base_model.layers, factors, strict=True):
+    layers = hooked.model.base_model.h if name == "gpt2" else hooked.model.base_model.layers
+    for layer, factor in zip(layers, factors, strict=True):
         for writer in WRITERS[name]:
             layer.get_submodule(writer).register_forward_hook(lambda _, __, output, by=factor: output * by)
     assert torch.allclose(logits(hooked.model), logits(folded.model), rtol=1e-4, atol=1e-4)
     assert not torch.allclose(unscaled, logits(folded.model), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_factor_scales_what_a_layer_adds_to_the_stream(name: str, tmp_path: Path) -> None:
+    check_fold(name, MODELS[name], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MORE)
+def test_a_factor_scales_what_a_layer_of_further_families_adds(name: str, tmp_path: Path) -> None:
+    check_fold(name, MORE[name], tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -127,6 +127,6 @@ def test_settings_are_immutable() -> None:
 
 
 def test_the_registry_does_not_load_the_libraries() -> None:
-    libraries = ["cma", "cmaes", "nevergrad", "optuna", "pymoo", "scipy", "torch"]
+    libraries = ["cma", "cmaes", "nevergrad", "optuna", "pymoo", "scipy", "sklearn", "torch"]
     code = f"import sys, evomerge.optimizers.registry; print([name for name in {libraries} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

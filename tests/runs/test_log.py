@@ -31,10 +31,10 @@ def test_events_come_back_as_they_were(log: RunLog) -> None:
     events = [
         Started({"seed": 3, "models": {"base": "sha256:1"}}),
         Asked(0, (0.5, 3, "sum", True), "d0"),
-        Evaluated(0, ITEMS, RESPONSES, merge_s=0.1, score_s=2.5, attempts=2),
+        Evaluated(0, ITEMS, RESPONSES, merge_s=0.1, score_s=2.5, attempts=2, costs={"layers": 0.75}),
         Told(0, (0.25, 0.75)),
         Failed(1, "worker died", 2),
-        Assessed("candidate 0", "finalist", "test", "d0", {"models": {}}, ITEMS, RESPONSES),
+        Assessed("candidate 0", "finalist", "test", "d0", {"models": {}}, ITEMS, RESPONSES, costs={"layers": 0.75}),
         Finished("the budget is spent"),
     ]
     log.append(*events)
@@ -44,6 +44,7 @@ def test_events_come_back_as_they_were(log: RunLog) -> None:
     for event in (back[2], back[5]):
         assert isinstance(event, Evaluated | Assessed)
         assert event.items == ITEMS
+        assert event.costs == {"layers": 0.75}
         for task, scores in RESPONSES.items():
             np.testing.assert_array_equal(event.responses[task], scores)
 

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evomerge.config.files import read_resolved
 from evomerge.documents import Tree
 from evomerge.errors import ConfigError
 from evomerge.recipe import ModelRef, Recipe
 from evomerge.recipe.route import Hop, hops_of
+from evomerge.shipped import shipped_root
 from evomerge.spaces import ChoiceGene, FloatGene, Gene, IntGene, SearchSpace, bind, parse_space
 from evomerge.spaces.genes import Scalar
 
@@ -272,3 +274,12 @@ def test_a_bad_route(route: Tree, rest: dict[str, Tree], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         bound(route, **rest)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("name", "num_genes"), [("zoo_route", 34), ("zoo_mixed", 62)])
+def test_shipped_spaces_have_as_many_genes_as_they_say(name: str, num_genes: int) -> None:
+    path = shipped_root() / "search_spaces" / f"{name}.yaml"
+    space = bind(parse_space(read_resolved(path, "zoo"), name), MODELS, 6, name)
+    assert len(space.genes) == num_genes
+    assert f"{num_genes} genes." in path.read_text(encoding="utf-8")
+    assert all(space.decode(seed).canonical.route is None for seed in space.seeds)
