@@ -37,6 +37,7 @@ class LineageContract(OptimizerContract):
 
     lineage: Lineage = small_lineage()
     genes: Sequence[Gene] = ()
+    breaks_constraints = True  # the archive keeps them, but children lie anywhere between its members
 
     @abstractmethod
     def breed(
