@@ -8,13 +8,14 @@ from pathlib import Path
 
 from evomerge.cli import parser
 from evomerge.cli.bars import progress_bar
-from evomerge.cli.finalists import chosen
+from evomerge.cli.finalists import asked, chosen
 from evomerge.cli.sources import check_models
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
 from evomerge.recipe import Recipe, load_recipe
 from evomerge.report.reading import read_run
 from evomerge.runs.results import Contender, Results
+from evomerge.settings import load_settings
 from evomerge.study import assemble
 
 
@@ -55,14 +56,10 @@ def _chosen(source: Path, finalist: str | None, number: int | None) -> tuple[Rec
 
 def _candidate(run_dir: Path, number: int) -> tuple[Recipe, Provenance]:
     """Any recipe that a run tried, such as a member of an archive; it has no scores on unseen items."""
-    found = read_run(run_dir)
-    candidates = found.results.candidates
-    if not 0 <= number < len(candidates):
-        what = f"there is no {number}: {len(candidates)} were asked, from 0 on."
-        raise ConfigError.at(f"{run_dir}: --candidate", what)
-    origin = f"It is candidate {number} of the run {run_dir.absolute().name} (seed {found.settings.seed})."
-    recipe = assemble(found.settings).space.decode(candidates[number].genome)
-    return recipe, Provenance(origin, len(candidates))
+    settings = load_settings(run_dir)
+    genomes = asked(run_dir, number)
+    origin = f"It is candidate {number} of the run {run_dir.absolute().name} (seed {settings.seed})."
+    return assemble(settings).space.decode(genomes[number]), Provenance(origin, len(genomes))
 
 
 def _from_run(run_dir: Path, name: str | None) -> tuple[Recipe, Provenance]:

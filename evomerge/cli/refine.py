@@ -50,6 +50,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     arguments.add_argument("source", type=Path, help="a run's folder, or a recipe.yaml")
     arguments.add_argument("--finalist", help='of a run, such as "candidate 17"; absent: the best on selection')
+    arguments.add_argument("--candidate", type=int, help="number of any candidate of the run, a finalist or not")
     arguments.add_argument("--method", required=True, choices=sorted(METHODS))
     arguments.add_argument(
         "--data",
@@ -74,23 +75,28 @@ def _coefficients(given: argparse.Namespace) -> Coefficients:
     """Of a run, only genes may move, within their ends; of a file, all weights."""
     where = str(given.source)
     if not given.source.is_dir():
-        if given.finalist is not None:
-            raise ConfigError.at("--finalist", "belongs to a run. Drop it, or name the run's folder.")
+        if given.finalist is not None or given.candidate is not None:
+            raise ConfigError.at(
+                "refine", "--finalist and --candidate belong to runs. Drop them, or name a run's folder."
+            )
         return coefficients_of(check_models(load_recipe(given.source), Library(), where), where)
-    recipe, template = _from_run(given.source, given.finalist)
+    recipe, template = _from_run(given.source, given.finalist, given.candidate)
     return coefficients_of(check_models(recipe, Library(), where), where, template)
 
 
-def _from_run(run_dir: Path, name: str | None) -> tuple[Recipe, Tree | None]:
-    """A finalist, and its space's recipe with genes for leaves; None of a space that has no genes."""
-    from evomerge.cli.finalists import chosen  # these bring lm-eval along, which takes seconds to import
+def _from_run(run_dir: Path, name: str | None, number: int | None) -> tuple[Recipe, Tree | None]:
+    """One of its recipes, and the space's recipe with genes for leaves; None of a space that has no genes."""
+    from evomerge.cli.finalists import asked, chosen  # these bring lm-eval along, which takes seconds to import
     from evomerge.runs import RunLog
     from evomerge.runs.results import Results
     from evomerge.study import assemble
 
     study = assemble(load_settings(run_dir))
-    with RunLog.read(run_dir) as log:
-        recipe = chosen(Results(log, study.fitness), name, run_dir).recipe
+    if number is not None:
+        recipe = study.space.decode(asked(run_dir, number)[number])
+    else:
+        with RunLog.read(run_dir) as log:
+            recipe = chosen(Results(log, study.fitness), name, run_dir).recipe
     return recipe, study.space.template if isinstance(study.space, SearchSpace) else None
 
 
