@@ -89,7 +89,8 @@ class Settings(Value):
         finalists: How many of them are scored on unseen items.
         seed: Of everything random.
         start_from: Folder of a finished run, whose finalists are added to the seeds; or a recipe of the space.
-        starts: Those finalists or that recipe by name of gene, filled in when the run begins, so that it needs the other no more.
+        starts: Those finalists or that recipe by name of gene, filled in when the run begins, so that it needs the
+            other no more.
         files: Names of the documents above, for messages.
     """
 

@@ -36,7 +36,7 @@ _LENGTH_DEPENDENT = ("dynamic", "longrope")
 _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size", "attention_window_size")
 """Keys of a config that say how far a token sees."""
 
-REFUSALS = (TypeError, ValueError, RuntimeError, NotImplementedError, AttributeError, LookupError)
+REFUSALS = (TypeError, ValueError, RuntimeError, AttributeError, LookupError)
 """What the code of a model raises for a mask or a cache that it does not know."""
 
 

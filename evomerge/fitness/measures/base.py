@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 from typing import ClassVar
 
 from evomerge.documents import Value
 from evomerge.fitness.measures.reply import Reply
 
 
-class BaseMeasure(Value):
+class BaseMeasure(Value, abc.ABC):
     """What all measures have. Higher is better for every one of them.
 
     Attributes:
@@ -18,14 +19,14 @@ class BaseMeasure(Value):
     output_types: ClassVar[tuple[str, ...]]
 
     @property
+    @abc.abstractmethod
     def words(self) -> str:
         """What the scores are, in plain words, for axes and tables."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def of(self, reply: Reply) -> float:
         """The score of one item.
 
         Raises:
             ConfigError: If the document is such that no model's reply could be scored.
         """
-        raise NotImplementedError
