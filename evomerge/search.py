@@ -33,8 +33,8 @@ class Search:
         examiner: What they are asked.
         log: The run's memory; all that survives a crash.
         budget: When to end.
-        largest: Candidates of a generation where some items are asked; those of optimisers that never wait would have
-            no end.
+        largest: Most candidates of a generation where some items are asked; that of an optimiser which never waits
+            would have no end.
         watch: Told every event after it was logged.
     """
 
@@ -44,7 +44,7 @@ class Search:
     examiner: Examiner
     log: RunLog
     budget: Budget
-    largest: int = 16
+    largest: int = 100
     watch: Callable[[Event], None] = lambda event: None
     progress: Progress = field(default_factory=Progress)
     _flying: set[int] = field(default_factory=set)

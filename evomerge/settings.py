@@ -85,7 +85,7 @@ class Settings(Value):
             finals do not count. Where candidates are raced, a generation that was begun is finished.
         tokens: That it may put through models; absent: any number.
         seconds: That workers may spend on it; absent: any number.
-        generation: Most candidates that are raced together, for optimisers whose generations have no end.
+        generation: Most candidates that are raced together; a larger generation of the optimiser's is cut.
         finalists: How many of them are scored on unseen items.
         seed: Of everything random.
         start_from: Folder of a finished run, whose finalists are added to the seeds; or a recipe of the space.
@@ -102,7 +102,7 @@ class Settings(Value):
     items: int | None = pydantic.Field(default=None, ge=1)
     tokens: int | None = pydantic.Field(default=None, ge=1)
     seconds: float | None = pydantic.Field(default=None, gt=0)
-    generation: int = pydantic.Field(default=16, ge=1)
+    generation: int = pydantic.Field(default=100, ge=1)
     finalists: int = pydantic.Field(default=8, ge=1)
     seed: int = pydantic.Field(default=0, ge=0)
     start_from: str | None = None

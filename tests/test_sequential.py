@@ -173,6 +173,12 @@ class TestBlocksAndRungs:
         generations = [event.generation for event in log.events() if isinstance(event, Asked)]
         assert generations == [0] * 4 + [1] * 4 + [2] * 2
 
+    def test_a_population_is_one_generation(self, make_study: Make, make_log: Log) -> None:
+        study = make_study(optimizer={"name": "nsga2", "population": 20}, candidates=40)
+        log = make_log(study)
+        search(study, log, Able()).run()
+        assert Counter(event.generation for event in log.events() if isinstance(event, Asked)) == {0: 20, 1: 20}
+
     def test_the_best_are_promoted(self, make_study: Make, make_log: Log) -> None:
         study = make_study(PARENT | {"promotion": 20})
         log = make_log(study)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from evomerge.finals import Entry
 from evomerge.fitness.constraints import feasible_first, total_violation
 from evomerge.fitness.items import SPLITS
-from evomerge.runs import Asked, Assessed, Event, Failed, Told
+from evomerge.runs import Assessed, Event, Failed, Told
 from evomerge.runs.results import ranked
 from evomerge.study import Study
 
@@ -34,7 +34,8 @@ class Display:
         self._losses: dict[int, tuple[float, ...]] = {}
         self._violations: dict[int, tuple[float, ...]] = {}
         self._failures = 0
-        self._assessments = [0, 0]
+        self._assessed: set[tuple[str, str, str]] = set()
+        self._assessments: list[int] | None = None
         self._last_line_s = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -45,33 +46,49 @@ class Display:
         """Anything that rich can draw."""
         self._console.print(table)
 
+    def catch_up(self, events: Iterable[Event]) -> None:
+        """Take in what happened before this session, silently."""
+        for event in events:
+            self._take(event)
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=len(self._losses), description=self._summary())
+
     def begin_finals(self, field: list[Entry]) -> None:
-        """The search is over; finalists and references are scored next."""
-        self._assessments = [0, len(field) * len(SPLITS)]
+        """The search is over; finalists and references are scored next, where they were not scored before."""
+        wanted = [(entry.recipe.digest, split, entry.name) for entry in field for split in SPLITS]
+        self._assessments = [0, sum(one not in self._assessed for one in wanted)]
         self.say(f"Search done: {self._summary()}\nScoring {len(field)} finalists and references on unseen items …")
         if self._bar and self._task is not None:
             self._bar.reset(self._task, total=self._assessments[1], description="finals")
 
     def watch(self, event: Event) -> None:
         """Take in one event."""
+        self._take(event)
         match event:
-            case Told(number=number):
-                self._losses[number], self._violations[number] = event.losses, event.violations
-                self._advance(f"{len(self._losses)}/{self._budget} candidates, {self._summary()}")
+            case Told():
+                self._advance(f"{len(self._losses)}/{self._budget} candidates, {self._summary()}", len(self._losses))
             case Failed(number, reason):
-                self._failures += 1
                 self.say(f"candidate {number} failed: {reason}")
             case Assessed(failure=failure):
                 if failure is not None:
                     self.say(f"{event.name} failed on the {event.split} split: {failure}")
-                self._assessments[0] += 1
-                self._advance(f"assessed {' of '.join(str(number) for number in self._assessments if number)}")
-            case Asked():
-                pass
+                if self._assessments is not None:
+                    self._assessments[0] += 1
+                    done, total = self._assessments
+                    self._advance(f"assessed {done} of {total}", done)
 
-    def _advance(self, text: str) -> None:
+    def _take(self, event: Event) -> None:
+        match event:
+            case Told(number=number):
+                self._losses[number], self._violations[number] = event.losses, event.violations
+            case Failed():
+                self._failures += 1
+            case Assessed(name=name, split=split, digest=digest):
+                self._assessed.add((digest, split, name))
+
+    def _advance(self, text: str, completed: int) -> None:
         if self._bar and self._task is not None:
-            self._bar.update(self._task, advance=1, description=self._summary())
+            self._bar.update(self._task, completed=completed, description=self._summary())
         elif time.monotonic() - self._last_line_s > _SECONDS_BETWEEN_LINES:
             self._last_line_s = time.monotonic()
             self.say(text)

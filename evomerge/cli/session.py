@@ -81,6 +81,7 @@ def _carry_on(study: Study, log: RunLog) -> int:
 
 
 def _search_and_assess(study: Study, log: RunLog, display: Display) -> None:
+    display.catch_up(log.events())
     display.say("Loading models and tasks …")
     executor: Executor = study.executor()
     try:

@@ -152,6 +152,7 @@ class RayExecutor:
         """A new actor in place of a dead or hung one. Ray's own restarts refuse the calls made meanwhile."""
         ray.kill(self._actors[slot])
         self._actors[slot] = self._actor_class.remote(self._plan)
+        self._held[slot] = None
 
 
 def _start(address: str | None, num_cpus: int, num_threads: int) -> None:

@@ -117,11 +117,10 @@ class RunLog:
 
     def timed_events(self) -> Iterator[tuple[float, Event]]:
         """All events with the seconds since the epoch at which they were written."""
-        answers = self._answers()
         for seq, time_s, kind, text in self._connection.execute("SELECT * FROM events ORDER BY seq").fetchall():
             payload = json.loads(text)
             if kind in ("Evaluated", "Assessed"):
-                payload["items"], payload["responses"] = answers.get(seq, ({}, {}))
+                payload["items"], payload["responses"] = self._answers(seq)
             yield time_s, _KINDS[kind](**{name: _plain(value) for name, value in payload.items()})
 
     def write_items(self, rows: Iterator[tuple[str, int, str, str]]) -> None:
@@ -146,13 +145,12 @@ class RunLog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answers(self) -> dict[int, tuple[dict[str, tuple[int, ...]], dict[str, Any]]]:
-        found: dict[int, tuple[dict[str, tuple[int, ...]], dict[str, Any]]] = {}
-        for seq, task, items, scores in self._connection.execute("SELECT * FROM responses ORDER BY seq, task"):
-            answered, responses = found.setdefault(seq, ({}, {}))
-            answered[task] = tuple(np.frombuffer(items, "<i4").tolist())
-            responses[task] = np.frombuffer(scores, "<f4")
-        return found
+    def _answers(self, seq: int) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
+        rows = self._connection.execute(
+            "SELECT task, items, scores FROM responses WHERE seq = ? ORDER BY task", (seq,)
+        ).fetchall()
+        items = {task: tuple(np.frombuffer(asked, "<i4").tolist()) for task, asked, _ in rows}
+        return items, {task: np.frombuffer(scores, "<f4") for task, _, scores in rows}
 
 
 def check_free(folder: Path) -> None:
