@@ -30,10 +30,11 @@ from evomerge.execution.worker import Worker
 from evomerge.fitness import Fitness
 from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.fitness.irt.model import Floats
+from evomerge.recipe.references import parents
 from evomerge.runs import RunLog
-from evomerge.runs.results import Results, mean, models_scored
+from evomerge.runs.results import Results, mean
 from evomerge.settings import load_settings
-from evomerge.study import Study, assemble, open_fitness
+from evomerge.study import Study, assemble
 
 NUMBERS = (10, 20, 50, 100)
 TASKS = {"math_en": "zoo_math_en", "form_ja": "zoo_form_ja", "math_ja": "zoo_math_ja"}
@@ -68,11 +69,12 @@ def searched(folder: Path, name: str, zoo: Path, fitness: Mapping[str, object], 
 def read(run: Path) -> tuple[Study, Results, dict[str, dict[str, Floats]], dict[str, dict[str, Floats]]]:
     """A run, and the answers of its candidates and of its models on every search item, by name and task."""
     settings = load_settings(run)
+    study = assemble(settings)
     with RunLog.read(run) as log:
-        results = Results(log, open_fitness(settings))
-        models = models_scored(log)
+        results = Results(log, study.fitness)
+    models = {name: results.contenders[name].responses["search"] for name in parents(study.some_recipe)}
     sheets = {f"candidate {number}": results.progress.sheets[number].sorted()[1] for number in results.progress.scored}
-    return assemble(settings), results, sheets, models
+    return study, results, sheets, models
 
 
 def banks_of(
