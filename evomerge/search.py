@@ -11,6 +11,7 @@ from evomerge.execution import Executor, Job, Outcome
 from evomerge.fitness.examiner import Examiner
 from evomerge.generation import Generation
 from evomerge.optimizers.base import Optimizer
+from evomerge.recipe import Recipe
 from evomerge.runs import Asked, Evaluated, Event, Failed, RunLog, Told
 from evomerge.runs.budget import Budget
 from evomerge.runs.progress import Progress
@@ -48,6 +49,7 @@ class Search:
     watch: Callable[[Event], None] = lambda event: None
     progress: Progress = field(default_factory=Progress)
     _flying: set[int] = field(default_factory=set)
+    _recipes: dict[int, Recipe] = field(default_factory=dict)
 
     def run(self) -> Progress:
         """Search until the budget is spent or the space is exhausted.
@@ -89,7 +91,8 @@ class Search:
             return None
         if (genome := self.optimizer.ask()) is None:
             return None
-        self._log(Asked(number, genome, self.space.decode(genome).digest, generation.number))
+        recipe = self._recipes[number] = self.space.decode(genome)
+        self._log(Asked(number, genome, recipe.digest, generation.number))
         generation.join(number)
         return number
 
@@ -98,11 +101,17 @@ class Search:
         source = self.progress.sources[number]
         if source == number and (items := generation.next_items(number, num_items)):
             self._flying.add(number)
-            self.executor.submit(Job(number, self.space.decode(self.progress.genomes[number]), items))
+            self.executor.submit(Job(number, self._recipe(number), items))
         elif not self.examiner.is_sequential and (source == number or source in self.progress.losses):
             for twin in [twin for twin in generation.members if self.progress.sources[twin] == source]:
                 if twin not in self.progress.losses:
                     self._tell(self._verdict(twin))
+
+    def _recipe(self, number: int) -> Recipe:
+        """Decoded once, however many blocks of items are asked: its digest costs as much as an estimate."""
+        if number not in self._recipes:
+            self._recipes[number] = self.space.decode(self.progress.genomes[number])
+        return self._recipes[number]
 
     def _receive(self, outcome: Outcome) -> None:
         self._flying.remove(outcome.number)
@@ -150,6 +159,7 @@ class Search:
         self._log(*verdicts)
         for told in verdicts:
             if isinstance(told, Told):
+                self._recipes.pop(told.number, None)
                 self.optimizer.tell(told.number, scored(told, self.progress, self.examiner))
 
     def _log(self, *batch: Event) -> None:

@@ -1,5 +1,6 @@
 """Searches that ask some items, block by block and rung by rung."""
 
+import dataclasses
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ import pytest
 
 from evomerge.documents import tree_of
 from evomerge.execution import Job, Outcome
+from evomerge.fitness import Objectives
 from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.optimizers.base import Scored
 from evomerge.recipe.references import parents, references
@@ -204,6 +206,58 @@ class TestBlocksAndRungs:
         progress = search(study, log, Able(fails=lambda job: True)).run()
         assert len(progress.failures) == 22
         assert progress.scored == []
+
+
+EXAMS: dict[str, dict[str, Any]] = {
+    "fixed items, constrained": {
+        "estimator": {"name": "mean", "items": 8},
+        "racing": {"name": "halving", "first": 2, "keep": 0.3},
+        "rotation": 1,
+        "promotion": 14,
+        "constraints": [{"task": "math", "at_least": 0.4}],
+    },
+    "adaptive items, compared with a model": {
+        "estimator": {"name": "parent", "items": 8},
+        "racing": {"name": "posterior", "step": 3},
+        "rotation": 0.2,
+        "constraints": [{"task": "ja", "at_least": 0.9, "of": "math"}],
+    },
+    "one objective": {
+        "estimator": {"name": "parent", "items": 8},
+        "racing": {"name": "halving", "first": 2},
+        "promotion": 10,
+        "objectives": {"both": ["math", "ja"]},
+    },
+    "all items": {"estimator": {"name": "mean"}},
+}
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize("name", EXAMS)
+def test_neither_workers_nor_crashes_nor_late_failures_change_a_run(
+    make_study: Make, make_log: Log, name: str, higher_is_better: bool
+) -> None:
+    optimizer = {"name": "random", "population": 5} if name == "one objective" else {"name": "nsga2", "population": 5}
+    study = make_study(EXAMS[name], candidates=13, generation=4, optimizer=optimizer)
+    objectives = Objectives.of(study.fitness.spec, dict.fromkeys(("math", "ja"), higher_is_better), "")
+    study = dataclasses.replace(study, fitness=dataclasses.replace(study.fitness, objectives=objectives))
+
+    def falls_late(job: Job) -> bool:
+        return job.number in (1, 6, 7, 8) and len(job.items["ja"]) > 2  # at once where all is asked
+
+    whole = make_log(study)
+    transactions = recorded(whole)
+    search(study, whole, Able(1, falls_late)).run()
+    facts = essence(whole)
+    assert any(("failed", number) in facts for number in (1, 6, 7, 8))
+    for capacity, after in ((4, 0), (1, 9), (3, 23), (2, len(transactions) - 2)):
+        cut = make_log(study)
+        for batch in transactions[:after]:
+            cut.append(*batch)
+        search(study, cut, Able(capacity, falls_late)).run()
+        assert essence(cut) == facts
+    results = Results(whole, study.fitness)
+    assert all(candidate.failure or candidate.losses for candidate in results.candidates)
 
 
 class TestBanks:
