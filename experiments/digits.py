@@ -1,4 +1,4 @@
-"""M2N2 on scikit-learn's digits with its ablations and rivals, in the set-up of arXiv 2508.16204 (section 4.1).
+"""M2N2 on scikit-learn's digits with its ablations and rivals, in the set-up of arXiv 2508.16204.
 
 python experiments/digits.py            about 90 minutes on one core; what is done is kept, so it may be interrupted
 python experiments/digits.py --quick    a minute: few evaluations, three seeds, a network of 16 hidden units
