@@ -86,7 +86,7 @@ def test_every_variant_runs_is_reported_and_is_not_repeated(digits, images, tmp_
     assert lines.count("### scratch, 16 hidden units") == 1
     assert len(lines) == 3 * (5 + len(digits.SETTINGS)) - 1
     assert capsys.readouterr().out.endswith(lines[-1] + "\n\n")
-    assert (tmp_path / "curves.svg").stat().st_size > 10_000
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 
 def test_what_m2n2_is_ahead_by_is_paired(digits):
