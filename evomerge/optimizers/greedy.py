@@ -12,8 +12,8 @@ from evomerge.optimizers.grid import spaced_values
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import FloatGene, Gene, Genome, IntGene, Scalar
 
-FINEST = 20
-"""How often a grid may be halved: beyond that, values differ by less than genomes can say."""
+FINEST = 8
+"""How often a grid may be halved: beyond that, values differ by less than scores can tell."""
 
 
 class Greedy:

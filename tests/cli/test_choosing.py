@@ -52,6 +52,7 @@ def test_pick_says_what_why_and_how_to_export(run_dir: Path, capsys: pytest.Capt
         main(["pick", str(run_dir), "--knee", "--weights", "math=1"])
 
 
+@pytest.mark.slow
 def test_compare_takes_runs_and_sweeps(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SEARCH, "run_dir=runs/b", "seed=1"]) == 0
     assert main([*SEARCH[:2], "fitness=one", *SEARCH[3:], "run_dir=runs/c"]) == 0

@@ -134,10 +134,10 @@ def test_changed_files_stop_a_resumption(run_dir: Path, capsys: pytest.CaptureFi
 
 def test_a_sweep_makes_one_folder_per_run(desk: Path) -> None:
     argv = ["search", "-m", "search_space=tiny", "fitness=one", "candidates=4", "finalists=1"]
-    assert main([*argv, "seed=1,2", "optimizer=random,nsga2"]) == 0
+    assert main([*argv, "seed=1", "optimizer=random,nsga2"]) == 0
     (sweep,) = (desk / "runs").iterdir()
     names = {folder.name for folder in sweep.iterdir() if folder.is_dir()}
-    assert len(names) == 4
+    assert len(names) == 2
     assert all("optimizer=" in name and "seed=" in name for name in names)
     for name in names:
         assert ("told", 3) in facts(sweep / name)

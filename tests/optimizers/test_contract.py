@@ -124,6 +124,7 @@ class TestNsga2UnderNoise(Registered):
     num_objectives = 2
 
 
+@pytest.mark.slow
 class TestMapReal(Registered):
     config = {"name": "map", "population": 10, "inner_population": 40, "generations": 12}
 

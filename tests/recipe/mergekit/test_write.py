@@ -66,7 +66,7 @@ def written(recipe: Recipe, layout: Layout) -> dict[str, Tree]:
     return yaml.safe_load(text)  # type: ignore[no-any-return]
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(document=documents())
 def test_what_is_written_is_read_to_the_same_recipe(document: dict[str, Tree], read: Read, layout_of: LayoutOf) -> None:
     recipe = read(document).recipe
