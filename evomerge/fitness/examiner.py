@@ -25,10 +25,7 @@ from evomerge.fitness.rivals import Responses, answers_of_rival, known_rivals, s
 from evomerge.fitness.selectors.configs import SelectorConfig
 from evomerge.fitness.selectors.registry import Draw, make_selector, needs
 from evomerge.fitness.sheet import Sheet
-from evomerge.fitness.spec import FitnessSpec
-
-DEFAULT_ITEMS = 40
-"""Of each task, where the document names no estimator."""
+from evomerge.fitness.spec import DEFAULT_ITEMS, FitnessSpec
 
 
 class History(Protocol):

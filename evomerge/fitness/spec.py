@@ -13,10 +13,14 @@ from evomerge.fitness.estimation import NamedEstimator, NamedSelector, chosen_se
 from evomerge.fitness.estimators.configs import EstimatorConfig
 from evomerge.fitness.goals import Constraint, Cost, Name, Objective, faults_of_constraints, faults_of_objectives
 from evomerge.fitness.measures import Agreement, Metric
-from evomerge.fitness.racing import Racing
+from evomerge.fitness.racing import Halving, Racing, RacingValue
 from evomerge.fitness.selectors.configs import SelectorConfig
 
 SplitName: TypeAlias = Literal["search", "selection", "test"]
+
+
+DEFAULT_ITEMS = 40
+"""Of each task that a candidate is asked, where the document names no estimator."""
 
 
 class TaskEntry(Value):
@@ -182,6 +186,19 @@ class FitnessSpec(Value):
     def costs(self) -> tuple[str, ...]:
         """What objectives want to be known of a merge itself."""
         return tuple(dict.fromkeys(part.cost for part in self.objectives.values() if isinstance(part, Cost)))
+
+    @pydantic.field_validator("racing", "promotion")
+    @classmethod
+    def _acts(cls, given: RacingValue | int | None, info: pydantic.ValidationInfo) -> RacingValue | int | None:
+        """Refuse what would change nothing."""
+        estimator: EstimatorConfig | None = info.data.get("estimator")
+        num_items = DEFAULT_ITEMS if estimator is None else estimator.items
+        first = given.first if isinstance(given, Halving) else None
+        if num_items is not None and first is not None and first >= num_items:
+            raise fault(f"the first rung asks {first} items, the estimator no more than {num_items}. Ask fewer first.")
+        if num_items is not None and isinstance(given, int) and given <= num_items:
+            raise fault(f"{given} items are not more than the estimator's {num_items}. Give more, or leave it out.")
+        return given
 
     @property
     def searched(self) -> tuple[str, ...]:

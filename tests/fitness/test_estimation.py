@@ -71,6 +71,11 @@ def test_all_problems_come_at_once() -> None:
         ({"selector": {"name": "random"}}, "selector: a selector without an estimator. Name both, or neither."),
         ({"racing": "halving it"}, 'racing: there is no racing "halving it". Did you mean "halving"?'),
         ({"racing": {"name": "halving", "keep": 1.5}}, "racing.keep: 1.5 is not below 1. Give less than 1."),
+        ({"promotion": 40}, "promotion: 40 items are not more than the estimator's 40. Give more, or leave it out."),
+        (
+            {"estimator": {"name": "parent", "items": 8}, "racing": {"name": "halving", "first": 8}},
+            "racing: the first rung asks 8 items, the estimator no more than 8. Ask fewer first.",
+        ),
         ({"rotation": 0}, "rotation: 0 is not above 0. Give more than 0."),
         ({"selector": ["random"]}, "selector: [random] is not a mapping. Write {name: c_optimal}."),
         (

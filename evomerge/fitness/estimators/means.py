@@ -59,7 +59,8 @@ def weighted_mean(answers: Answers, design: Design) -> tuple[float, float]:
 
     W is a stratum's share of the items of all strata that were asked. Its variance s² is drawn towards that of all
     answers as if one more answer had said so: a stratum with a single answer, as those of anchors have, is given the
-    common variance, which is cautious.
+    common variance, which is cautious. That is at least 1/n of the largest that scores can have, so that a few equal
+    answers do not pass for certainty.
 
     Args:
         answers: At least one.
@@ -75,7 +76,8 @@ def weighted_mean(answers: Answers, design: Design) -> tuple[float, float]:
     scores_I, num_answers = answers.scores_I, len(answers)
     means_S = np.bincount(asked_I, scores_I, num_strata)[known_S] / counts_S
     squares_S = np.bincount(asked_I, scores_I**2, num_strata)[known_S] - counts_S * means_S**2
-    common = scores_I.var(ddof=1) if num_answers > 1 else _largest_sd(scores_I[0]) ** 2
+    least = _largest_sd(np.abs(scores_I).max()) ** 2 / num_answers
+    common = max(scores_I.var(ddof=1), least) if num_answers > 1 else least
     variances_S = (np.maximum(squares_S, 0) + common) / counts_S
     shares_S = sizes_S / sizes_S.sum()
     variance = (shares_S**2 * (1 - counts_S / sizes_S) * variances_S / counts_S).sum()
