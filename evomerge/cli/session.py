@@ -9,6 +9,7 @@ from evomerge.cli.display import Display, open_display
 from evomerge.errors import ConfigError
 from evomerge.execution import Executor
 from evomerge.finals import assess, entries, models_before
+from evomerge.report import intervals
 from evomerge.report.html import write_report
 from evomerge.report.tables import finalists_table
 from evomerge.runs import Finished, RunLog, Started
@@ -75,6 +76,8 @@ def _carry_on(study: Study, log: RunLog) -> int:
     results = Results(log, study.fitness)
     page = write_report(log.folder, results, study.settings, study.identity)
     display.show(finalists_table(results))
+    if (held := intervals.in_words(results)) is not None:
+        display.say(held)
     display.say(f"Report: {page}\nExport the best: evomerge export {log.folder} OUT")
     sys.stdout.flush()
     return 0

@@ -13,7 +13,7 @@ from evomerge import __version__
 from evomerge.documents import shown, tree_of
 from evomerge.fitness.items import SPLITS
 from evomerge.recipe import canonical, dump_recipe
-from evomerge.report import commands, pages, summary, tables
+from evomerge.report import commands, intervals, pages, summary, tables
 from evomerge.report.figures import pictures
 from evomerge.report.gap import gaps, in_words
 from evomerge.report.standing import METHOD, standing
@@ -73,6 +73,7 @@ def page(folder: Path, results: Results, settings: Settings, identity: Mapping[s
         "corner": point_in_words(results, reference_point(results)) if results.scored else "",
         "gaps": gaps(results) if results.finalists else [],
         "gap_sentence": in_words(results),
+        "intervals": intervals.in_words(results),
         "objectives_axis": of_objectives(results.fitness).axis,
         "headings": tables.headings(results.fitness),
         "recipes": [_recipe(row.contender, folder) for row in rows if row.contender.kind == "finalist"],
