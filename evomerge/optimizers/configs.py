@@ -10,7 +10,7 @@ import pydantic
 from evomerge.documents import Value, fault, suggestion, tree_of
 from evomerge.optimizers.configs_surrogates import MapConfig, MmMoConfig
 from evomerge.optimizers.limits import Batch, Confidence, Population, Sigma, Startup, between
-from evomerge.optimizers.m2n2.configs import M2N2Config, MapElitesConfig
+from evomerge.optimizers.m2n2.configs import CycleQdConfig, M2N2Config, MapElitesConfig
 
 
 class CmaLrConfig(Value):
@@ -323,5 +323,5 @@ class ScreenedConfig(Value):
     startup: Startup = 20
 
 
-OptimizerConfig = DriverConfig | M2N2Config | MapElitesConfig | ScreenedConfig
+OptimizerConfig = DriverConfig | M2N2Config | MapElitesConfig | CycleQdConfig | ScreenedConfig
 """The settings of one optimiser."""

@@ -14,7 +14,7 @@ from evomerge.optimizers import configs, configs_surrogates
 from evomerge.optimizers.base import Engine, Optimizer
 from evomerge.optimizers.configs import OptimizerConfig
 from evomerge.optimizers.generational import Generational
-from evomerge.optimizers.m2n2.configs import M2N2Config, MapElitesConfig
+from evomerge.optimizers.m2n2.configs import CycleQdConfig, M2N2Config, MapElitesConfig
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene
 from evomerge.spaces.lineage import Lineage
@@ -161,6 +161,13 @@ OPTIMIZERS: Mapping[str, Entry] = {
     "m2n2": Entry(
         M2N2Config,
         "M2N2: niches by competition and attraction, split points; breeds recipes.",
+        "members",
+        "any",
+        "m2n2.breeder.Breeder",
+    ),
+    "cycle_qd": Entry(
+        CycleQdConfig,
+        "CycleQD: a grid of elites per objective, which take turns; breeds recipes.",
         "members",
         "any",
         "m2n2.breeder.Breeder",

@@ -11,12 +11,13 @@ from evomerge import seeds
 from evomerge.errors import EvomergeError
 from evomerge.optimizers.base import Scored
 from evomerge.optimizers.m2n2.attraction import draw_pair
-from evomerge.optimizers.m2n2.configs import M2N2Config, MapElitesConfig
+from evomerge.optimizers.m2n2.configs import CycleQdConfig, M2N2Config, MapElitesConfig
+from evomerge.optimizers.m2n2.cycle import Cycle
 from evomerge.optimizers.m2n2.elites import Elites
 from evomerge.optimizers.m2n2.niches import Niches
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import Genome
-from evomerge.spaces.lineage import Cross
+from evomerge.spaces.lineage import Cross, Lineage
 from evomerge.spaces.lineage.lattice import Chromosome
 
 ATTEMPTS = 100
@@ -48,14 +49,14 @@ class Breeder:
     offered to it one after the other in the order asked. Candidates that failed never enter.
     """
 
-    def __init__(self, config: M2N2Config | MapElitesConfig, start: Start) -> None:
+    def __init__(self, config: M2N2Config | MapElitesConfig | CycleQdConfig, start: Start) -> None:
         if start.lineage is None:
             raise EvomergeError("There is no lineage to breed members in.")
         self._config, self._lineage = config, start.lineage
         self._rng = seeds.generator(start.seed, "optimizers", config.name)
         self._founders = tuple(start.seeds) or self._lineage.founders
         self._sound: list[Genome] = []
-        self._pool: Pool = Niches(config, start.lineage) if isinstance(config, M2N2Config) else Elites(config)
+        self._pool = _pool(config, start.lineage)
         self._seen: set[Genome] = set()
         self._num_children = 0
 
@@ -114,3 +115,13 @@ class Breeder:
                 return Cross(self._lineage.lattice.nearest(chromosome, 0.5), t)
             case "evolving":
                 return Cross(self._lineage.lattice.nearest(chromosome, float(self._rng.random())), t)
+
+
+def _pool(config: M2N2Config | MapElitesConfig | CycleQdConfig, lineage: Lineage) -> Pool:
+    match config:
+        case M2N2Config():
+            return Niches(config, lineage)
+        case MapElitesConfig():
+            return Elites(config)
+        case CycleQdConfig():
+            return Cycle(config)

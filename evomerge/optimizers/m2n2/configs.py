@@ -75,3 +75,32 @@ class MapElitesConfig(Value):
     def arc(self) -> Literal["slerp", "linear"]:
         """How parents are mixed."""
         return self.crossover
+
+
+class CycleQdConfig(Value):
+    """CycleQD over recipes; settings as of `MapElitesConfig`, with the published bins and crossover.
+
+    Attributes:
+        name: Which optimiser.
+        bins: Bins per objective.
+        batch: Children per generation.
+        warm_up: How many of the first children have parents drawn evenly among the seeds.
+        crossover: How parents are mixed: on the line (`linear`) or on the arc (`slerp`).
+        angle: Whether SLERP's angle is that of `whole` chromosomes or of each `side` of the split.
+        split: `none`, `evolving` or `fixed`.
+        duplicates: Whether a child that was born before may be asked again: `keep` or `refuse`.
+    """
+
+    name: Literal["cycle_qd"] = "cycle_qd"
+    bins: int = pydantic.Field(default=15, ge=1, le=1000)
+    batch: Batch = 4
+    warm_up: WarmUp = 10
+    crossover: Literal["slerp", "linear"] = "linear"
+    angle: Literal["whole", "side"] = "whole"
+    split: Literal["evolving", "fixed", "none"] = "none"
+    duplicates: Literal["keep", "refuse"] = "refuse"
+
+    @property
+    def arc(self) -> Literal["slerp", "linear"]:
+        """How parents are mixed."""
+        return self.crossover

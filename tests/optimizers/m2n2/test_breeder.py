@@ -8,7 +8,8 @@ import pytest
 
 from evomerge.errors import ConfigError
 from evomerge.optimizers.base import Optimizer, Scored
-from evomerge.optimizers.m2n2.configs import M2N2Config, MapElitesConfig
+from evomerge.optimizers.m2n2.configs import CycleQdConfig, M2N2Config, MapElitesConfig
+from evomerge.optimizers.m2n2.cycle import Cycle
 from evomerge.optimizers.m2n2.elites import Elites
 from evomerge.optimizers.registry import make_optimizer
 from evomerge.spaces.genes import FloatGene, Genome
@@ -60,6 +61,26 @@ class TestMapElites(Bred):
 class TestMapElitesOfOneObjective(Bred):
     config = {"name": "map_elites", "duplicates": "keep", "crossover": "linear", "split": "fixed"}
     learns = False  # a line of elites is little to breed from, and lines lead inwards only
+
+
+class TestCycleQd(Bred):
+    config = {"name": "cycle_qd", "bins": 5, "crossover": "slerp", "split": "evolving"}
+    num_objectives = 2
+    breaks_constraints = True  # as of MAP-Elites
+
+
+def test_the_qualities_of_cycle_qd_take_turns() -> None:
+    cycle = Cycle(CycleQdConfig(bins=2))
+    told = {(1,): (0.1, 0.9), (2,): (0.2, 0.6), (3,): (0.9, 0.1), (4,): (0.3, 0.4)}
+    for genome, losses in told.items():
+        cycle.take(genome, Scored(losses))
+    cycle.take((5,), Scored((0.0, 0.0), violations=(1.0,)))
+    # quality 1: of losses of the other above 0.5 (1,) is best, of those below (4,); quality 2: (4,) and (3,)
+    assert cycle.members == [(1,), (4,), (3,)]
+    assert cycle.best == (4,)
+    rng = np.random.default_rng(0)
+    pairs = [set(cycle.parents(rng)) for _ in range(4)]
+    assert pairs == [{(1,), (4,)}, {(3,), (4,)}] * 2
 
 
 def bred(config: Mapping[str, Any]) -> Loop:
