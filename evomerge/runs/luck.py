@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from evomerge import seeds
 from evomerge.fitness.estimators.configs import MeanConfig
+from evomerge.fitness.goals import Cost
 from evomerge.fitness.rivals import rivals
 from evomerge.runs.joint import Floats
 from evomerge.runs.results import Results
@@ -73,6 +74,11 @@ def _mean_losses(results: Results, scores_LNI: Floats, asked_LNI: Floats, half_S
     labels, objectives = list(results.fitness.spec.searched), results.fitness.objectives
     losses = []
     for name, shares in objectives.shares.items():
+        part = objectives.parts[name]
+        if isinstance(part, Cost):  # known exactly, whatever the items
+            cost_N = np.array([one.estimates[part.label].value for one in results.scored])
+            losses.append(np.broadcast_to(cost_N, means_LSN.shape[1:]))
+            continue
         mean_SN = sum((share * means_LSN[labels.index(label)] for label, share in shares.items()), np.zeros(1))
         losses.append(1 - mean_SN if objectives.higher_is_better[name] else mean_SN)
     loss_SN: Floats = np.mean(losses, axis=0)

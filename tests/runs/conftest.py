@@ -9,6 +9,7 @@ import pytest
 
 from evomerge.documents import tree_of
 from evomerge.fitness import Fitness, FitnessSpec, ItemSplits, Objectives
+from evomerge.fitness.objectives import costs_as_estimates
 from evomerge.recipe import Blend, ModelRef, Recipe
 from evomerge.recipe.stages import Linear
 from evomerge.runs import Asked, Assessed, Evaluated, Event, RunLog, Started, Told
@@ -30,6 +31,7 @@ def make_results(tmp_path: Path) -> Iterator[Callable[..., Results]]:
         lower_is_better: Sequence[str] = (),
         harness_task: str | None = None,
         candidates: Sequence[Mapping[str, Sequence[float]]] = (),
+        candidate_costs: Sequence[Mapping[str, float]] | None = None,
         **options: Any,
     ) -> Results:
         some = next(iter([*finalists.values(), *candidates]))
@@ -53,8 +55,11 @@ def make_results(tmp_path: Path) -> Iterator[Callable[..., Results]]:
         models = {name: fitness.estimates(_responses(scores)) for name, scores in (references or {}).items()}
         for number, scores in enumerate(candidates):
             responses = _responses(scores)
-            losses = fitness.objectives.losses(fitness.estimates(responses), models)
-            events += [Asked(number, (0.5,), f"{number:064}"), Evaluated(number, items, responses), Told(number, losses)]
+            costs = candidate_costs[number] if candidate_costs else {}
+            estimates = {**fitness.estimates(responses), **costs_as_estimates(costs)}
+            losses = fitness.objectives.losses(estimates, models)
+            evaluated = Evaluated(number, items, responses, costs=costs)
+            events += [Asked(number, (0.5,), f"{number:064}"), evaluated, Told(number, losses)]
         for kind, group in (("finalist", finalists), ("reference", references or {})):
             for name, scores in group.items():
                 for split in ("selection", "test"):

@@ -50,5 +50,19 @@ def test_it_is_not_told_where_scores_are_no_means_of_answers(make_results: Calla
     assert luck_of_the_pick(make_results({}, {"base": wrong}, lost, candidates=[right, wrong])) is None
 
 
+def test_a_cost_owes_nothing_to_luck(make_results: Callable[..., Results]) -> None:
+    rng = np.random.default_rng(0)
+    told = {"candidates": [{"a": row.astype(float).tolist()} for row in rng.random((20, 40)) < 0.5]}
+    alone = luck_of_the_pick(make_results({}, **told))
+    sized = {"a": ["a"], "size": {"cost": "parameters"}}
+    same_size = luck_of_the_pick(make_results({}, None, sized, **told, candidate_costs=[{"parameters": 0.5}] * 20))
+    assert alone is not None
+    assert same_size == pytest.approx(alone / 2)  # the mean of two losses, one of them exact
+    ever_larger = [{"parameters": number} for number in range(20)]  # so that the first is the best on every half
+    first = luck_of_the_pick(make_results({}, None, sized, **told, candidate_costs=ever_larger))
+    assert first is not None
+    assert abs(first[-1]) < 0.05
+
+
 def test_no_candidates_no_luck(make_results: Callable[..., Results]) -> None:
     assert luck_of_the_pick(make_results({"x": {"a": [1.0, 0.0]}})) is None
