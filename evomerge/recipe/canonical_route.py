@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evomerge.recipe.calibration import PER_CANDIDATE
 from evomerge.recipe.digits import significant
+from evomerge.recipe.measures import measures
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.route import Ends, Route, Segment, depth_of, joined
 from evomerge.recipe.stages import Linear, Origin, Weigh
@@ -58,8 +60,8 @@ def without_unseen_rules(recipe: Recipe, name: str) -> Blend:
     """
     blend, route = recipe.blends[name], recipe.route
     others = (source for other in recipe.blends.values() for source in (other.origin, *other.experts))
-    if route is None or name in others:
-        return blend
+    if route is None or name in others or any(kind in PER_CANDIDATE for _, kind in measures(blend)):
+        return blend  # what is measured behind its own layers hears of all of them
     kept: list[PipeRule] = []
     for rule in reversed(blend.rules):
         assert isinstance(rule, PipeRule), "the canonical form has no presets"
