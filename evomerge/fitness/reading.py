@@ -103,7 +103,8 @@ class Reader:
             reason = f"it refuses their mask or cache ({type(refusal).__name__}: {refusal})"
         else:
             pairs = [(together[number][0], alone) for number, (alone, _) in separate.items()]
-            furthest = max(abs(one - other) / max(abs(other), 1.0) for one, other in pairs)
+            apart = [abs(one - other) / max(abs(other), 1.0) for one, other in pairs]
+            furthest = max(apart, key=lambda each: (math.isnan(each), each))  # a plain `max` may pass over NaN
             if furthest <= tolerance:
                 return True
             reason = f"log-likelihoods would differ by {furthest:.2g}, and may by {tolerance:g}"

@@ -130,7 +130,7 @@ class Writer:
             self._tried_tokens = longest
             try:
                 together = self._together(few, length, stops, given)[:, longest:]
-            except REFUSALS as refusal:
+            except (*REFUSALS, CandidateFailed) as refusal:  # which did not fail when it wrote separately
                 reason = f"it refuses their cache ({type(refusal).__name__}: {refusal})"
             else:
                 if torch.equal(separate, together):

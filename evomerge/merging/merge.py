@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from evomerge.checkpoints import Checkpoint
@@ -46,16 +48,21 @@ class Merge:
         return hops_in(self._recipe, self.donor)
 
     @property
+    def num_shared(self) -> Mapping[str, int]:
+        """By the name of a table of tokens, how many of its rows are merged, where some of the models have more."""
+        return self._blends.num_shared
+
+    @property
     def num_tokens(self) -> int | None:
         """How many rows the embeddings have, where that is not the number in the donor's config."""
         return next(
-            (self.shape(name)[0] for name in self._blends.num_shared if self.shape(name) != self.donor.shape(name)),
+            (self.shape(name)[0] for name in self.num_shared if self.shape(name) != self.donor.shape(name)),
             None,
         )
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor of the result, which has a row for every token of its tokenizer."""
-        return (self._tokens if name in self._blends.num_shared else self.donor).shape(self._origins[name].name)
+        return (self._tokens if name in self.num_shared else self.donor).shape(self._origins[name].name)
 
     def dtype(self, name: str) -> torch.dtype:
         """Dtype of a tensor of the result; whole numbers keep theirs."""
@@ -78,7 +85,7 @@ class Merge:
             return self.donor.tensor(origin.name)
         merged = self._blends.tensor(origin.source, origin.name)
         merged = merged if origin.fold is None else origin.fold.of(merged)
-        return torch.cat([merged, self._own_rows(name).to(merged)]) if name in self._blends.num_shared else merged
+        return torch.cat([merged, self._own_rows(name).to(merged)]) if name in self.num_shared else merged
 
     def rounded(self, name: str) -> torch.Tensor:
         """A tensor of the result in `dtype(name)`.
@@ -108,9 +115,9 @@ class Merge:
         if not in_pieces or self._blends.has_adapters(origin.source):
             place.copy_(self.tensor(name).to(dtype))
             return
-        if name in self._blends.num_shared:
-            place[self._blends.num_shared[name] :].copy_(self._own_rows(name).to(dtype))
-            place = place[: self._blends.num_shared[name]]
+        if name in self.num_shared:
+            place[self.num_shared[name] :].copy_(self._own_rows(name).to(dtype))
+            place = place[: self.num_shared[name]]
         for span, rule in rules:
             self._into_flat(rule, span, origin, dtype, place.view(-1))
 
@@ -140,4 +147,4 @@ class Merge:
 
     def _own_rows(self, name: str) -> torch.Tensor:
         """The rows of tokens that not all models have: those of the model that gives the tokenizer."""
-        return self._tokens.tensor(name)[self._blends.num_shared[name] :]
+        return self._tokens.tensor(name)[self.num_shared[name] :]

@@ -80,7 +80,8 @@ class ResidentModel:
 
     def _fill(self, stack: LayerStack, merge: Merge, recipe: Recipe) -> None:
         digests = source_digests(recipe)
-        contents = [(digests[hop.source], hop.layer, hop.write, recipe.dtype) for hop in merge.hops]
+        rows = tuple(merge.num_shared.items())  # models that join by the route alone may leave a blend fewer to merge
+        contents = [(digests[hop.source], rows, hop.layer, hop.write, recipe.dtype) for hop in merge.hops]
         for place, shelf in stack.arrange(merge.hops, contents):
             for name in stack.layers.names[merge.hops[place].layer]:
                 merge.into(stack.layers.moved(name, place), shelf.places[stack.layers.bare(name)])
@@ -88,4 +89,4 @@ class ResidentModel:
         for name in stack.layers.others:
             if name in self._places:
                 merge.into(name, self._places[name])
-        self._prefixes.follow([*stack.listed], digests[recipe.end_sources["embeddings"]], contents)
+        self._prefixes.follow([*stack.listed], (digests[recipe.end_sources["embeddings"]], rows), contents)

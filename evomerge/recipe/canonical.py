@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from evomerge.documents import tree_of
 from evomerge.recipe.canonical_route import needed, with_canonical_route, without_unseen_rules
+from evomerge.recipe.digits import significant
 from evomerge.recipe.measures import measures, source_of
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
@@ -20,9 +21,6 @@ from evomerge.recipe.spans import cut
 from evomerge.recipe.stages import DensityGate, Linear, Scale, StageValue, Weigh, cancel
 from evomerge.recipe.stages.votes import VoteValue
 from evomerge.recipe.where import Where
-
-SIGNIFICANT_DIGITS = 9
-"""Numbers are rounded to so many digits before merging, so that equal digests mean equal tensors."""
 
 S = TypeVar("S", bound=StageValue)
 
@@ -128,9 +126,9 @@ def _fold_scale(parts: Parts, weights: tuple[float, ...], reduce: StageValue) ->
 def _with(
     parts: Parts, reduce: StageValue, weights: tuple[float, ...], scale: float, posts: tuple[StageValue, ...]
 ) -> Parts:
-    lead = (Scale(post="scale", by=_round(scale)),) if _round(scale) != 1.0 else ()
+    lead = (Scale(post="scale", by=significant(scale)),) if significant(scale) != 1.0 else ()
     return dataclasses.replace(
-        parts, reduce=reduce, weigh=Weigh(weigh=tuple(map(_round, weights))), posts=(*lead, *posts)
+        parts, reduce=reduce, weigh=Weigh(weigh=tuple(map(significant, weights))), posts=(*lead, *posts)
     )
 
 
@@ -147,7 +145,7 @@ def _by_ratio(weigh: StageValue) -> StageValue:
     weights: tuple[float, ...] = getattr(weigh, name, ())
     if not weights or not min(weights) >= 0 < max(weights):
         return weigh
-    return weigh.model_copy(update={name: tuple(_round(weight / max(weights)) for weight in weights)})
+    return weigh.model_copy(update={name: tuple(significant(weight / max(weights)) for weight in weights)})
 
 
 def _ignores_lens(parts: Parts) -> bool:
@@ -174,7 +172,7 @@ def _joined(gates: Iterable[StageValue]) -> list[StageValue]:
 
 
 def _with_density(gate: DensityGate, density: float | tuple[float, ...]) -> DensityGate:
-    each = tuple(map(_round, density)) if isinstance(density, tuple) else (_round(density),)
+    each = tuple(map(significant, density)) if isinstance(density, tuple) else (significant(density),)
     return gate.model_copy(update={"density": each[0] if len(set(each)) == 1 else each})
 
 
@@ -267,13 +265,8 @@ def _statistics(recipe: Recipe, blend: Blend) -> list[Any]:
 def _rounded(stage: S) -> S:
     """The stage with all of its numbers rounded."""
     changed = {
-        name: tuple(map(_round, value)) if isinstance(value, tuple) else _round(value)
+        name: tuple(map(significant, value)) if isinstance(value, tuple) else significant(value)
         for name, value in stage
         if isinstance(value, float) or (isinstance(value, tuple) and all(isinstance(part, float) for part in value))
     }
     return stage.model_copy(update=changed)
-
-
-def _round(value: float) -> float:
-    # "+ 0.0" turns -0.0 into 0.0, which would print differently
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0

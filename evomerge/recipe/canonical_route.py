@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evomerge.recipe.calibration import PER_CANDIDATE
+from evomerge.recipe.digits import significant
+from evomerge.recipe.measures import measures
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.route import Ends, Route, Segment, depth_of, joined
 from evomerge.recipe.stages import Linear, Origin, Weigh
-
-SIGNIFICANT_DIGITS = 9
-"""Factors are rounded to so many digits before merging, so that equal digests mean equal tensors."""
 
 _COPY = (Weigh(weigh=(1.0,)), Linear(reduce="sum"))
 """The pipe of a blend that is its only expert."""
@@ -60,8 +60,8 @@ def without_unseen_rules(recipe: Recipe, name: str) -> Blend:
     """
     blend, route = recipe.blends[name], recipe.route
     others = (source for other in recipe.blends.values() for source in (other.origin, *other.experts))
-    if route is None or name in others:
-        return blend
+    if route is None or name in others or any(kind in PER_CANDIDATE for _, kind in measures(blend)):
+        return blend  # what is measured behind its own layers hears of all of them
     kept: list[PipeRule] = []
     for rule in reversed(blend.rules):
         assert isinstance(rule, PipeRule), "the canonical form has no presets"
@@ -81,7 +81,7 @@ def _rounded(recipe: Recipe, segment: Segment) -> Segment:
     """A segment with its factor rounded, its layers named where they are known, and its source no mere copy."""
     depth = depth_of(recipe, segment.source)
     layers = (0, depth - 1) if segment.layers is None and depth else segment.layers
-    write = float(f"{segment.write or 1.0:.{SIGNIFICANT_DIGITS}g}")
+    write = significant(segment.write or 1.0)
     return Segment.of(_original(recipe, segment.source), layers, write)
 
 

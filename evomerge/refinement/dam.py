@@ -28,7 +28,12 @@ def penalty(weights_RE: torch.Tensor, start_RE: torch.Tensor) -> torch.Tensor:
     one for each rule: its vectors run over the rules, and nothing finer can be found.
     """
     vectors = list(weights_RE.T)
-    cosines = [torch.cosine_similarity(one, other, dim=0) for one, other in itertools.combinations(vectors, 2)]
+    cosines = [_cosine(one, other) for one, other in itertools.combinations(vectors, 2)]
     sizes = sum((vector.abs().sum() + torch.linalg.vector_norm(vector) for vector in vectors), weights_RE.new_zeros(()))
     similarity = torch.stack(cosines).mean() if cosines else weights_RE.new_zeros(())
     return SIMILARITY_WEIGHT * similarity + NORM_WEIGHT * sizes
+
+
+def _cosine(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """0 beside a vector of zeros, which has no direction: torch would give it a slope of 1e8 there."""
+    return torch.cosine_similarity(one, other, dim=0) if bool(one.any() and other.any()) else one.new_zeros(())

@@ -118,6 +118,19 @@ def test_architectures_that_cannot_share_are_found_out_and_told(
     assert not shared.is_sharing
 
 
+def test_one_answer_that_is_not_a_number_is_enough_not_to_share(model: LlamaForCausalLM) -> None:
+    def spoil(model: PreTrainedModel, args: Any, options: dict[str, Any], output: Any) -> None:
+        if options.get("attention_mask") is not None:  # only what is shared comes with one
+            output.logits[-1] = math.nan
+
+    shared = reader(model)
+    handle = model.register_forward_hook(spoil, with_kwargs=True)
+    answers = shared.log_likelihoods(quiz())
+    handle.remove()
+    assert not shared.is_sharing
+    assert answers == reader(model, is_sharing=False).log_likelihoods(quiz())
+
+
 def test_a_window_that_the_config_does_not_tell_is_noticed_when_texts_grow(
     model: LlamaForCausalLM, caplog: pytest.LogCaptureFixture
 ) -> None:

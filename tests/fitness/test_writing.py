@@ -116,6 +116,21 @@ def test_a_model_that_takes_no_cache_is_found_out_and_told(
     assert answers == written(writing(model, tokenizer, is_sharing=False), prompts, ["."])
 
 
+def test_a_model_that_fails_with_a_shared_cache_only_is_not_blamed(
+    model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    def spoil(model: PreTrainedModel, args: Any, options: dict[str, Any], output: Any) -> None:
+        if type(options.get("past_key_values")) is transformers.Cache:  # by itself it would take a DynamicCache
+            output.logits[:] = math.nan
+
+    prompts = [EXAMPLES + question for question in QUESTIONS]
+    lm = writing(model, tokenizer)
+    handle = model.register_forward_hook(spoil, with_kwargs=True)
+    answers = [written(lm, prompts, ["."]) for _ in range(2)]
+    handle.remove()
+    assert answers == 2 * [written(writing(model, tokenizer, is_sharing=False), prompts, ["."])]
+
+
 def test_beams_are_searched_as_lm_eval_does(model: LlamaForCausalLM, tokenizer: Tokenizer) -> None:
     lm = writing(model, tokenizer)
     theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=32, max_length=128)

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers.modeling_utils import PreTrainedModel
 
 from evomerge.documents import parse
+from evomerge.errors import CandidateFailed
 from evomerge.merging import Library, ResidentModel
 from evomerge.recipe import Recipe
+from evomerge.recipe.recipe import ModelRef
 from tests.merging.conftest import save_model
 
 TOKENS = torch.tensor([[2, 5, 9, 3], [7, 7, 1, 4]])
@@ -115,6 +118,20 @@ def test_what_is_kept_has_its_room(counted: Counted) -> None:
         for last in ("ja", "base"):
             counted.answer("mix", "math", third, last)
     assert len(counted.resident._prefixes._kept) == 2
+
+
+def test_a_candidate_that_fails_halfway_leaves_no_trace(deep: Path, counted: Counted, tmp_path: Path) -> None:
+    save_model(tmp_path, 7, num_hidden_layers=4)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["model.layers.1.mlp.down_proj.weight"] = torch.ones(3, 3)
+    save_file(tensors, tmp_path / "model.safetensors")
+    sources = ("mix", "mix", "math", "ja")
+    good = recipe(deep, *sources)
+    bad = good.model_copy(update={"models": good.models | {"ja": ModelRef(path=str(tmp_path), digest="x")}})
+    with pytest.raises(CandidateFailed, match=r"layers\.1"):
+        counted.resident.hold(bad)
+    for these in (sources, ("mix", "math", "math", "mix")):
+        assert torch.equal(counted.answer(*these)[0], fresh(deep, *these))
 
 
 def test_text_is_written_as_before(deep: Path, counted: Counted) -> None:

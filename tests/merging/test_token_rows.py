@@ -137,3 +137,31 @@ def test_spans_cut_the_shared_rows_alone(folder: Path, ends: tuple[int, int]) ->
         wanted[part] = padded.flatten()[part]
         assert torch.equal(merge.rounded(stretch.name).flatten(), wanted)
         assert torch.equal(merge.tensor(stretch.name).flatten(), wanted)
+
+
+def test_a_route_that_brings_fewer_rows_shares_no_beginning_with_others(tmp_path: Path) -> None:
+    words = {rows: {f"w{index}": index for index in range(rows)} for rows in (32, 34)}
+    for seed, (name, rows) in enumerate({"base": 32, "a": 34, "c": 34}.items()):
+        torch.manual_seed(seed)
+        config = LlamaConfig(vocab_size=rows, **SIZES | {"num_hidden_layers": 4}, bos_token_id=0, eos_token_id=1)
+        LlamaForCausalLM(config).save_pretrained(tmp_path / name)
+        tokenizer = Tokenizer(WordLevel(words[rows], unk_token="w2"))
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w2").save_pretrained(tmp_path / name)
+    mix = {"experts": ["a", "c"], "pipe": [{"weigh": [0.5, 0.5]}, {"reduce": "sum"}]}
+
+    def ending_with(source: str) -> Recipe:
+        models = {name: {"path": str(tmp_path / name)} for name in ("base", "a", "c")}
+        route = [{"from": "mix", "layers": [0, 2]}, {"from": source, "layers": [3, 3]}]
+        tree = {"models": models, "blends": {"mix": mix}, "route": route, "ends": {"embeddings": "mix"}}
+        return parse(Recipe, tree, "recipe")
+
+    def logits(resident: ResidentModel, source: str) -> torch.Tensor:
+        resident.hold(ending_with(source))
+        with torch.inference_mode():
+            said: torch.Tensor = resident.model(torch.tensor([[2, 5, 33, 32]]), use_cache=False).logits
+        return said
+
+    resident = ResidentModel(ending_with("a"), Library())
+    for source in ("a", "c", "base"):
+        found = logits(resident, source)
+        assert torch.equal(found, logits(ResidentModel(ending_with(source), Library()), source))

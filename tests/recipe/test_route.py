@@ -132,6 +132,17 @@ def test_rules_that_look_at_all_tensors_keep_those_before_them() -> None:
     assert len(kept.rules) == 3
 
 
+def test_what_is_measured_behind_merged_layers_keeps_the_rules_for_those() -> None:
+    """RegMean++ reads what the layers before make of the data, taken or not."""
+    last: Tree = {"pipe": [{"reduce": "metric", "inputs": "merged"}]}
+    data = {name: {"data": f"{name}.jsonl", "digest": name} for name in ("math", "ja")}
+    one, other = (
+        routed({"from": "mix", "layers": [2, 3]}, blends={"mix": with_rules(0.1, w, last=last)}, calibration=data)
+        for w in (0.2, 0.9)
+    )
+    assert one.digest != other.digest
+
+
 @pytest.mark.parametrize(
     ("rest", "message"),
     [

@@ -73,6 +73,15 @@ def test_dam_wants_vectors_of_weights_apart_and_small() -> None:
     assert float(dam.penalty(weights_RE, weights_RE)) == pytest.approx(expected)
 
 
+def test_dam_leaves_an_expert_that_takes_no_part_its_slope() -> None:
+    """A slope of 1e6 from the penalty alone would fill the memory of Adam, and the expert would never take part."""
+    weights_RE = torch.tensor([[1.0, 0.0, 0.5], [1.0, 0.0, 0.2]], dtype=torch.float64, requires_grad=True)
+    dam.penalty(weights_RE, weights_RE.detach()).backward()  # type: ignore[no-untyped-call]
+    assert weights_RE.grad is not None
+    assert float(weights_RE.grad.abs().max()) < 0.1
+    assert bool(weights_RE.grad[:, 2].any())
+
+
 @pytest.mark.parametrize(("num_prompt", "first"), [(0, 1), (2, 2), (9, 3)])
 def test_labels_are_the_tokens_of_the_answer(num_prompt: int, first: int) -> None:
     logits_TV, tokens = drawn(4, 5), [3, 1, 0, 2]

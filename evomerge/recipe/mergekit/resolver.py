@@ -8,7 +8,8 @@ from typing import Any
 import pydantic
 
 from evomerge.documents import Tree, shown
-from evomerge.recipe.canonical import SIGNIFICANT_DIGITS, canonical_pipe
+from evomerge.recipe.canonical import canonical_pipe
+from evomerge.recipe.digits import significant
 from evomerge.recipe.mergekit.cuts import Cut
 from evomerge.recipe.mergekit.faults import Faults
 from evomerge.recipe.mergekit.methods import Method, Parameter
@@ -115,4 +116,4 @@ class Resolver:
 
 def _tidy(value: Any) -> Any:
     """Numbers as a recipe's canonical form rounds them."""
-    return value if isinstance(value, bool) else float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0
+    return value if isinstance(value, bool) else significant(value)

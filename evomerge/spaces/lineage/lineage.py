@@ -14,14 +14,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from evomerge.recipe.digits import significant
 from evomerge.recipe.sphere import sphere_weights
 from evomerge.spaces.genes import Genome
 from evomerge.spaces.lineage.lattice import Chromosome, Lattice
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-
-SIGNIFICANT_DIGITS = 9
-"""Coefficients carry this many digits, as many as recipes do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ class Lineage:
         ends = {*(np.flatnonzero(changes_L) + 1).tolist(), *(each.stop for each in self.lattice.chromosomes)}
         stretches: list[tuple[int, tuple[float, ...]]] = []
         for stop in sorted(ends):
-            row = tuple(map(_rounded, coefficients_LK[stop - 1].tolist()))
+            row = tuple(map(significant, coefficients_LK[stop - 1].tolist()))
             if stretches and stretches[-1][1] == row and not self._begins(stretches[-1][0]):
                 stretches.pop()
             stretches.append((stop, row))
@@ -175,7 +173,3 @@ class Lineage:
         pairs = ((first_LK, first_LK), (second_LK, second_LK), (first_LK, second_LK))
         one, other, dot = (float(np.einsum("lk,lkj,lj->", a[side], self.gram_LKK[side], b[side])) for a, b in pairs)
         return max(one, 0.0), max(other, 0.0), dot
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0
