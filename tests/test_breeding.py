@@ -143,7 +143,8 @@ def test_what_cannot_be_bred_is_refused(bred: Path, make_settings: Callable[...,
         return str(caught.value)
 
     pair = {"experts": ["base", "math"]}
-    assert '"ja" is not a model.' in problem({"experts": ["base", "ja"]})
+    assert 'breed.experts[1]: "ja" is not a model.' in problem({"experts": ["base", "ja"]})
+    assert 'breed.origin: "bas" is not a model. Did you mean "base"?' in problem(pair | {"origin": "bas"})
     assert '"math" stands twice' in problem({"experts": ["math", "math"]})
     assert "Drop its span" in problem(pair | {"chromosomes": [{"span": [0, 5]}]})
     chromosomes = [{"roles": ["mlp"]}, {"roles": ["mlp"], "layers": [0, 0]}]

@@ -113,6 +113,10 @@ Goal: TypeAlias = Mean | Forgetting | Cost
 Objective: TypeAlias = Annotated[Goal, pydantic.BeforeValidator(_read_objective)]
 
 
+LARGEST_SHARE = 10.0
+"""A larger bound of a model's value is taken for percent."""
+
+
 class Constraint(Value):
     """What every merge that is chosen must hold: `{task: mmlu, at_least: 0.95, of: base}`.
 
@@ -142,6 +146,8 @@ class Constraint(Value):
             raise fault("give either `at_least` or `at_most`.")
         if self.of is not None and self._bound < 0:
             raise fault(f"{self._bound:g} is no share of {self.of}'s value. Give 0 or more, or leave `of` out.")
+        if self.of is not None and self._bound > LARGEST_SHARE:
+            raise fault(f"{self._bound:g} is that many times {self.of}'s value. Give a share: 0.95 keeps 95 % of it.")
         return self
 
     @property

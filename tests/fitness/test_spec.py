@@ -160,6 +160,7 @@ def test_problems_of_constraints_come_at_once() -> None:
         {"at_least": 0.5},
         {"task": "math_en", "at_least": 0.5, "at_most": 0.6},
         {"task": "math_en", "at_least": -0.5, "of": "base"},
+        {"task": "math_en", "at_least": 95, "of": "base"},
     ]
     assert problems_of(yaml.safe_load(SHOWN) | {"constraints": constraints}) == [
         "fitness/x.yaml: constraints[0]: give either `at_least` or `at_most`.",
@@ -167,6 +168,7 @@ def test_problems_of_constraints_come_at_once() -> None:
         "fitness/x.yaml: constraints[2]: name either a `task` or an `objective`.",
         "fitness/x.yaml: constraints[3]: give either `at_least` or `at_most`.",
         "fitness/x.yaml: constraints[4]: -0.5 is no share of base's value. Give 0 or more, or leave `of` out.",
+        "fitness/x.yaml: constraints[5]: 95 is that many times base's value. Give a share: 0.95 keeps 95 % of it.",
     ]
 
 

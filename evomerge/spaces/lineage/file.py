@@ -61,9 +61,11 @@ class BreedFile(Value):
 
     @pydantic.model_validator(mode="after")
     def _known(self) -> Self:
-        for name in (*self.breed.experts, self.breed.origin, self.tokenizer.source if self.tokenizer else None):
+        places = {f"breed.experts[{index}]": name for index, name in enumerate(self.breed.experts)}
+        places |= {"breed.origin": self.breed.origin, "tokenizer.from": self.tokenizer and self.tokenizer.source}
+        for place, name in places.items():
             if name is not None and name not in self.models:
-                raise fault(f'"{name}" is not a model. {suggestion(name, self.models)}')
+                raise fault(f'{place}: "{name}" is not a model. {suggestion(name, self.models)}')
         return self
 
 
