@@ -263,3 +263,13 @@ def test_negative_weights_and_missing_experts_can_be_drawn(make_run: Callable[..
     assert "-0.50" in words(picture)
     assert picture is not None
     assert "Density" not in picture.caption
+
+
+def test_curves_over_all_candidates_say_that_constraints_do_not_count(make_run: Callable[..., Any]) -> None:
+    for figure in (progress, convergence):
+        free = figure(make_run().results)
+        bound = figure(make_run(options={"constraints": [{"task": "math_en", "at_least": 0.9}]}).results)
+        assert free is not None
+        assert bound is not None
+        assert "break a constraint" not in free.caption
+        assert bound.caption == f"{free.caption} Candidates that break a constraint count, too."

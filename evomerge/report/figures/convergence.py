@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from evomerge.report import style
 from evomerge.report.figures.clock import show_time
-from evomerge.report.figures.picture import Picture
+from evomerge.report.figures.picture import Picture, regardless
 from evomerge.report.volumes import Volume, volumes
 from evomerge.runs.front import Shape, point_in_words, reference_point, shapes
 from evomerge.runs.results import Results
@@ -38,7 +38,7 @@ def convergence(results: Results) -> Picture | None:
     over_run = shapes([candidate.losses for candidate in results.scored], point)
     caption = CAPTION.format(corner=point_in_words(results, point), later=LATER if len(known) > 1 else "")
     svg = style.render("convergence", 5.6, lambda figure: _draw(figure, results, over_run, known))
-    return Picture("convergence", _title(over_run, known), svg, caption)
+    return Picture("convergence", _title(over_run, known), svg, caption + regardless(results))
 
 
 def _title(over_run: list[Shape], known: list[Volume]) -> str:

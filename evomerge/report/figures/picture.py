@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from evomerge.runs.results import Results
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -20,3 +22,8 @@ class Picture:
     title: str
     svg: str
     caption: str
+
+
+def regardless(results: Results) -> str:
+    """A sentence for captions of curves over all candidates; empty where there are no constraints."""
+    return " Candidates that break a constraint count, too." if results.fitness.spec.constraints else ""

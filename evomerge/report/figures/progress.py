@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from evomerge.report import style
 from evomerge.report.figures.clock import show_time
-from evomerge.report.figures.picture import Picture
+from evomerge.report.figures.picture import Picture, regardless
 from evomerge.report.gap import candidate_of
 from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import mean_of_objectives, of_objectives
@@ -33,7 +33,7 @@ def progress(results: Results) -> Picture | None:
         return None
     caption = CAPTION + (FINALISTS if any(one.complete("test") for one in results.finalists) else "")
     svg = style.render("progress", 3.9, lambda figure: _draw(figure, results))
-    return Picture("progress", _title(results), svg, caption + _failures(results))
+    return Picture("progress", _title(results), svg, caption + _failures(results) + regardless(results))
 
 
 def _failures(results: Results) -> str:
