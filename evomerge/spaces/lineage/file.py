@@ -61,8 +61,9 @@ class BreedFile(Value):
 
     @pydantic.model_validator(mode="after")
     def _known(self) -> Self:
-        places = {f"breed.experts[{index}]": name for index, name in enumerate(self.breed.experts)}
-        places |= {"breed.origin": self.breed.origin, "tokenizer.from": self.tokenizer and self.tokenizer.source}
+        places: dict[str, str | None] = {f"breed.experts[{at}]": name for at, name in enumerate(self.breed.experts)}
+        places["breed.origin"] = self.breed.origin
+        places["tokenizer.from"] = self.tokenizer.source if self.tokenizer else None
         for place, name in places.items():
             if name is not None and name not in self.models:
                 raise fault(f'{place}: "{name}" is not a model. {suggestion(name, self.models)}')
