@@ -44,7 +44,7 @@ def build_zoo(folder: Path, plan: ZooPlan, report: Callable[[Progress], None]) -
         started = time.perf_counter()
         with one_thread(), _no_progress_bars():
             _build_model(folder, name, course, plan, report)
-        seconds = round(time.perf_counter() - started, 1)
+        seconds = round(time.perf_counter() - started, 3)
         record = record.with_model(name, Built(seconds=seconds, versions=_versions(), files=digests(folder / name)))
         record.write(folder)
     for path, text in task_files(folder / "tasks", plan).items():
