@@ -12,13 +12,14 @@ from evomerge.errors import ConfigError, EvomergeError
 from evomerge.execution import Executor, Job, Outcome
 from evomerge.finals import assess, entries
 from evomerge.fitness.estimators import Scores
+from evomerge.fitness.racing import ranked
 from evomerge.merging import Library, Merge
 from evomerge.optimizers.base import Optimizer
 from evomerge.recipe import Recipe
 from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, RunLog, Started, Told
 from evomerge.runs.budget import Budget
 from evomerge.runs.progress import Progress
-from evomerge.runs.results import Results, examiner_of, ranked
+from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble

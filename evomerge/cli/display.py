@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from evomerge.finals import Entry
 from evomerge.fitness.constraints import feasible_first, total_violation
 from evomerge.fitness.items import SPLITS
+from evomerge.fitness.racing import ranked
 from evomerge.runs import Assessed, Event, Failed, Told
-from evomerge.runs.results import ranked
 from evomerge.study import Study
 
 _SECONDS_BETWEEN_LINES = 10.0

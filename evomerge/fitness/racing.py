@@ -93,11 +93,16 @@ def _parse(given: Any) -> RacingValue:
 Racing: TypeAlias = Annotated[RacingValue, pydantic.BeforeValidator(_parse)]
 
 
-def not_dominated(losses: Sequence[tuple[float, ...]]) -> list[int]:
-    """Positions that no other dominates, ascending."""
+def ranked(losses: Sequence[tuple[float, ...]]) -> list[list[int]]:
+    """Positions in layers: the first is dominated by nobody, the next by the first only, and so on."""
     if not losses:
         return []
-    return sorted(int(index) for index in NonDominatedSorting().do(np.array(losses), only_non_dominated_front=True))
+    return [sorted(int(index) for index in layer) for layer in NonDominatedSorting().do(np.array(losses))]
+
+
+def not_dominated(losses: Sequence[tuple[float, ...]]) -> list[int]:
+    """Positions that no other dominates, ascending."""
+    return ranked(losses)[0] if losses else []
 
 
 def _doubled(first: int, last: int) -> Iterator[int]:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pymoo.indicators.hv import HV
 
 from evomerge.fitness.items import SPLITS
-from evomerge.runs.results import Results, ranked
+from evomerge.fitness.racing import ranked
+from evomerge.runs.results import Results
 
 Losses: TypeAlias = tuple[float, ...]
 """One per objective, lower is better."""

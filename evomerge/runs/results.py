@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 from evomerge.documents import parse
 from evomerge.errors import EvomergeError
@@ -19,6 +18,7 @@ from evomerge.fitness.examiner import Examiner
 from evomerge.fitness.fitness import Worth
 from evomerge.fitness.items import SPLITS
 from evomerge.fitness.objectives import costs_as_estimates
+from evomerge.fitness.racing import ranked
 from evomerge.fitness.rivals import rivals, scored_against
 from evomerge.recipe import Recipe
 from evomerge.runs.events import Asked, Assessed, Evaluated, Event, Failed, Finished, Told
@@ -259,13 +259,6 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(
         float(values.mean()), float(np.sqrt((errors**2).sum()) / number), sum(e.num_items for e in estimates)
     )
-
-
-def ranked(losses: Sequence[tuple[float, ...]]) -> list[list[int]]:
-    """Positions in layers: the first is dominated by nobody, the next by the first only, and so on."""
-    if not losses:
-        return []
-    return [sorted(int(index) for index in layer) for layer in NonDominatedSorting().do(np.array(losses))]
 
 
 def layers(losses: Sequence[tuple[float, ...]]) -> Iterator[int]:

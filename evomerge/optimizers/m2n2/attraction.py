@@ -44,6 +44,15 @@ def draw_pair(count: int, rng: np.random.Generator) -> tuple[int, int]:
     return first, draw_other(count, first, rng)
 
 
+def draw_two(weights_P: Floats, rng: np.random.Generator) -> tuple[int, int | None]:
+    """Two different indices by weight: the first evenly where none has any, the second None where no other has."""
+    first = draw(weights_P, rng)
+    first = int(rng.integers(len(weights_P))) if first is None else first
+    others_P = weights_P.copy()
+    others_P[first] = 0.0
+    return first, draw(others_P, rng)
+
+
 def draw_other(count: int, first: int, rng: np.random.Generator) -> int:
     """An index below `count` that is not `first`; `first` itself when there is no other."""
     return (first + int(rng.integers(1, count))) % count if count > 1 else first

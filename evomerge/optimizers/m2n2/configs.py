@@ -47,60 +47,55 @@ class M2N2Config(M2N2Settings):
         return mutation
 
 
-class MapElitesConfig(Value):
+class _ElitesConfig(Value):
+    """What all who keep elites in grids of objectives are told.
+
+    Attributes:
+        batch: Children per generation.
+        warm_up: How many of the first children have parents drawn evenly among the seeds.
+        angle: Whether SLERP's angle is that of `whole` chromosomes or of each `side` of the split.
+        duplicates: Whether a child that was born before may be asked again: `keep` or `refuse`.
+        crossover: How parents are mixed: on the arc (`slerp`) or on the line (`linear`).
+        split: Where the mixing weight turns into its complement: at a point drawn anew for each child (`evolving`), in
+            the middle (`fixed`), or nowhere (`none`).
+    """
+
+    batch: Batch = 4
+    warm_up: WarmUp = 10
+    angle: Literal["whole", "side"] = "whole"
+    duplicates: Literal["keep", "refuse"] = "refuse"
+    crossover: Literal["slerp", "linear"]
+    split: Literal["evolving", "fixed", "none"]
+
+    @property
+    def arc(self) -> Literal["slerp", "linear"]:
+        """How parents are mixed."""
+        return self.crossover
+
+
+class MapElitesConfig(_ElitesConfig):
     """MAP-Elites over recipes.
 
     Attributes:
         name: Which optimiser.
         bins: Bins per objective.
-        batch: Children per generation.
-        warm_up: How many of the first children have parents drawn evenly among the seeds.
-        crossover: How parents are mixed: on the arc (`slerp`) or on the line (`linear`).
-        angle: Whether SLERP's angle is that of `whole` chromosomes or of each `side` of the split.
-        split: Where the mixing weight turns into its complement: at a point drawn anew for each child (`evolving`), in
-            the middle (`fixed`), or nowhere (`none`).
-        duplicates: Whether a child that was born before may be asked again: `keep` or `refuse`.
     """
 
     name: Literal["map_elites"] = "map_elites"
     bins: int = pydantic.Field(default=10, ge=1, le=1000)
-    batch: Batch = 4
-    warm_up: WarmUp = 10
     crossover: Literal["slerp", "linear"] = "slerp"
-    angle: Literal["whole", "side"] = "whole"
     split: Literal["evolving", "fixed", "none"] = "evolving"
-    duplicates: Literal["keep", "refuse"] = "refuse"
-
-    @property
-    def arc(self) -> Literal["slerp", "linear"]:
-        """How parents are mixed."""
-        return self.crossover
 
 
-class CycleQdConfig(Value):
-    """CycleQD over recipes; settings as of `MapElitesConfig`, with the published bins and crossover.
+class CycleQdConfig(_ElitesConfig):
+    """CycleQD over recipes, with the published bins and crossover.
 
     Attributes:
         name: Which optimiser.
         bins: Bins per objective.
-        batch: Children per generation.
-        warm_up: How many of the first children have parents drawn evenly among the seeds.
-        crossover: How parents are mixed: on the line (`linear`) or on the arc (`slerp`).
-        angle: Whether SLERP's angle is that of `whole` chromosomes or of each `side` of the split.
-        split: `none`, `evolving` or `fixed`.
-        duplicates: Whether a child that was born before may be asked again: `keep` or `refuse`.
     """
 
     name: Literal["cycle_qd"] = "cycle_qd"
     bins: int = pydantic.Field(default=15, ge=1, le=1000)
-    batch: Batch = 4
-    warm_up: WarmUp = 10
     crossover: Literal["slerp", "linear"] = "linear"
-    angle: Literal["whole", "side"] = "whole"
     split: Literal["evolving", "fixed", "none"] = "none"
-    duplicates: Literal["keep", "refuse"] = "refuse"
-
-    @property
-    def arc(self) -> Literal["slerp", "linear"]:
-        """How parents are mixed."""
-        return self.crossover

@@ -9,14 +9,13 @@ import numpy as np
 
 from evomerge.optimizers.base import Scored
 from evomerge.optimizers.deb import violation
-from evomerge.optimizers.m2n2.attraction import draw, draw_other
+from evomerge.optimizers.m2n2.attraction import draw_other, draw_two
 from evomerge.optimizers.m2n2.configs import CycleQdConfig
+from evomerge.optimizers.m2n2.elites import Cell, cell_of
 from evomerge.spaces.genes import Genome
 
 _LEAST, _SPAN = 0.5, 0.8
 """An elite's chance is the product over objectives of 0.5 for the worst of the grid to 1.3 for its best."""
-
-_Cell = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Cycle:
 
     def __init__(self, config: CycleQdConfig) -> None:
         self._bins = config.bins
-        self._grids: list[dict[_Cell, _Elite]] = []
+        self._grids: list[dict[Cell, _Elite]] = []
         self._turn = 0
 
     @property
@@ -49,7 +48,7 @@ class Cycle:
         if violation(scored):
             return
         self._grids = self._grids or [{} for _ in scored.losses]
-        places = [min(int(place), self._bins - 1) for place in np.clip(scored.losses, 0.0, 1.0) * self._bins]
+        places = cell_of(scored.losses, self._bins)
         for quality, grid in enumerate(self._grids):
             cell = (*places[:quality], *places[quality + 1 :])
             if cell not in grid or scored.losses[quality] < grid[cell].losses[quality]:
@@ -59,11 +58,8 @@ class Cycle:
         """Two elites of the grid whose turn it is; the second of any grid where that one has no other."""
         grid = list(self._grids[self._turn % len(self._grids)].values())
         self._turn += 1
-        weights_E = _chances(np.array([elite.losses for elite in grid]))
-        first = draw(weights_E, rng) or 0
+        first, second = draw_two(_chances(np.array([elite.losses for elite in grid])), rng)
         if len(grid) > 1:
-            weights_E[first] = 0.0
-            second = draw(weights_E, rng)
             return grid[first].genome, grid[draw_other(len(grid), first, rng) if second is None else second].genome
         others = [genome for genome in self.members if genome != grid[first].genome]
         return grid[first].genome, others[int(rng.integers(len(others)))]

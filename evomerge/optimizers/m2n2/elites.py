@@ -8,11 +8,11 @@ import numpy as np
 
 from evomerge.optimizers.base import Scored
 from evomerge.optimizers.deb import violation
-from evomerge.optimizers.m2n2.attraction import draw, draw_other
+from evomerge.optimizers.m2n2.attraction import draw_other, draw_two
 from evomerge.optimizers.m2n2.configs import MapElitesConfig
 from evomerge.spaces.genes import Genome
 
-_Cell = tuple[int, ...]
+Cell = tuple[int, ...]
 
 
 class Elites:
@@ -25,7 +25,7 @@ class Elites:
 
     def __init__(self, config: MapElitesConfig) -> None:
         self._bins = config.bins
-        self._elites: dict[_Cell, tuple[float, Genome]] = {}
+        self._elites: dict[Cell, tuple[float, Genome]] = {}
 
     @property
     def members(self) -> Sequence[Genome]:
@@ -36,8 +36,7 @@ class Elites:
         """Let a candidate have its cell if it is the best of it."""
         if violation(scored):
             return
-        places = np.clip(scored.losses, 0.0, 1.0) * self._bins
-        cell = tuple(min(int(place), self._bins - 1) for place in places)
+        cell = cell_of(scored.losses, self._bins)
         if cell not in self._elites or sum(scored.losses) < self._elites[cell][0]:
             self._elites[cell] = sum(scored.losses), genome
 
@@ -45,14 +44,15 @@ class Elites:
         """Two elites."""
         members = self.members
         losses_E = np.array([loss for loss, _ in self._elites.values()]) / len(next(iter(self._elites)))
-        weights_E = np.clip(1.0 - losses_E, 0.0, 1.0)
-        first = draw(weights_E, rng)
-        first = int(rng.integers(len(members))) if first is None else first
-        weights_E[first] = 0.0
-        second = draw(weights_E, rng)
+        first, second = draw_two(np.clip(1.0 - losses_E, 0.0, 1.0), rng)
         return members[first], members[draw_other(len(members), first, rng) if second is None else second]
 
     @property
     def best(self) -> Genome:
         """See `Pool.best`."""
         return min(self._elites.values(), key=lambda elite: elite[0])[1]
+
+
+def cell_of(losses: Sequence[float], bins: int) -> Cell:
+    """The bin of every loss, cut to [0, 1]."""
+    return tuple(min(int(place), bins - 1) for place in np.clip(losses, 0.0, 1.0) * bins)

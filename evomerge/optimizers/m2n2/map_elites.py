@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from evomerge.optimizers.m2n2.attraction import draw
+from evomerge.optimizers.m2n2.attraction import draw_two
 from evomerge.optimizers.m2n2.crossover import crossover, mutate
 from evomerge.optimizers.m2n2.dense import Vectors
 from evomerge.optimizers.m2n2.settings import M2N2Settings
@@ -77,10 +77,5 @@ class MapElites:
 
     def _parents(self) -> tuple[Vectors, Vectors]:
         elites = list(self._elites.values())
-        weights_E = np.array([quality for quality, _ in elites])
-        first = draw(weights_E, self._rng)
-        if first is None:
-            first = int(self._rng.integers(len(elites)))
-        weights_E[first] = 0.0
-        second = draw(weights_E, self._rng)
+        first, second = draw_two(np.array([quality for quality, _ in elites]), self._rng)
         return elites[first][1], elites[first if second is None else second][1]

@@ -9,12 +9,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evomerge.fitness.racing import ranked
 from evomerge.report import style
 from evomerge.report.figures.picture import Picture
 from evomerge.report.labels import Box, Label, place
 from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import words_of
-from evomerge.runs.results import Contender, Results, ranked
+from evomerge.runs.results import Contender, Results
 
 CAPTION = (
     "Every point is one merged model; its two coordinates are its scores. Small pale dots are the candidates of "
