@@ -28,7 +28,11 @@ class InlineExecutor:
         self._queue.append(job)
 
     def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
-        """Run the next job to its end; `timeout_s` cannot interrupt it."""
+        """Run the next job to its end; `timeout_s` cannot interrupt it.
+
+        Raises:
+            EvomergeError: If candidate after candidate fails in ways no merge should.
+        """
         return [self._worker.run(self._queue.popleft())] if self._queue else []
 
     def close(self) -> None:

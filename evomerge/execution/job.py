@@ -61,7 +61,7 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Scores jobs somewhere. Never raises for one candidate: its failure is an `Outcome`.
+    """Scores jobs somewhere. Never raises for one candidate: its failure is an `Outcome`. Raises for all of them.
 
     Attributes:
         capacity: How many jobs may be in flight at once.

@@ -88,7 +88,7 @@ class RayExecutor:
         """Outcomes of the jobs that have ended; jobs of workers that died are tried once more.
 
         Raises:
-            EvomergeError: If workers cannot be built, or keep dying whatever the recipe.
+            EvomergeError: If workers cannot be built, or keep dying or failing whatever the recipe.
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while self._flights and (deadline_s is None or time.monotonic() < deadline_s):
@@ -120,7 +120,7 @@ class RayExecutor:
         except RayActorError:
             return self._bury(flight)
         except RayTaskError as error:
-            raise EvomergeError(f"a worker could not be built: {error.cause or error}") from error
+            raise EvomergeError(f"a worker cannot go on: {error.cause or error}") from error
         self._deaths_in_a_row = 0
         return dataclasses.replace(outcome, attempts=flight.attempts)
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from evomerge.errors import CandidateFailed
+from evomerge.errors import CandidateFailed, EvomergeError
 from evomerge.execution.job import Job, Outcome
 from evomerge.fitness import FitnessSpec, Harness, load_tasks
 from evomerge.merging import Library, ResidentModel, size_of
 from evomerge.recipe import Recipe
+
+_MAX_SURPRISES_IN_A_ROW = 5
+"""So many candidates that fail in ways no merge should mean that the machine or we are at fault, not the recipes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,14 @@ class Worker:
         self._wanted_costs = plan.fitness.costs
         tasks = load_tasks(plan.fitness, plan.where)
         self._harness = Harness(tasks, plan.fitness, self._resident.model, self._resident.tokenizer)
+        self._surprises = 0
 
     def run(self, job: Job) -> Outcome:
-        """Merge and score one recipe. Whatever goes wrong is the candidate's failure, not the search's."""
+        """Merge and score one recipe. Whatever goes wrong is the candidate's failure, not the search's.
+
+        Raises:
+            EvomergeError: If candidate after candidate fails in ways no merge should, as after a fault of the GPU.
+        """
         start, read_before = time.perf_counter(), self._harness.tokens_read
         try:
             self._resident.hold(job.recipe)
@@ -64,9 +72,11 @@ class Worker:
             responses = self._harness.score(job.items)
             costs = self._costs(job.recipe)
         except CandidateFailed as failure:
+            self._surprises = 0
             return Outcome(job.number, failure=str(failure))
         except Exception as error:  # the one place where any exception of a candidate becomes a record
-            return Outcome(job.number, failure=f"{type(error).__name__}: {error}")
+            return self._surprised(job, error)
+        self._surprises = 0
         return Outcome(
             job.number,
             job.items,
@@ -76,6 +86,17 @@ class Worker:
             tokens=self._harness.tokens_read - read_before,
             costs=costs,
         )
+
+    def _surprised(self, job: Job, error: Exception) -> Outcome:
+        """A record, unless the machine or a bug would make such a record of every candidate to come."""
+        reason = f"{type(error).__name__}: {error}"
+        self._surprises += 0 if isinstance(error, torch.OutOfMemoryError) else 1  # a long route may well need too much
+        if self._surprises >= _MAX_SURPRISES_IN_A_ROW:
+            raise EvomergeError(
+                f"{self._surprises} candidates in a row failed in ways no merge should, the last with {reason}. "
+                "Nothing scored so far is lost; mend the cause, then resume the run."
+            ) from error
+        return Outcome(job.number, failure=reason)
 
     def _costs(self, recipe: Recipe) -> dict[str, float]:
         if not self._wanted_costs:

@@ -81,7 +81,7 @@ def test_a_worker_that_cannot_be_built_is_not_the_candidates_fault(
     executor: Executor = RayExecutor(type(plan)(lost, plan.fitness, plan.where), num_workers=1)
     try:
         executor.submit(job(0, 0.5))
-        with pytest.raises(EvomergeError, match=r"a worker could not be built: .*nowhere"):
+        with pytest.raises(EvomergeError, match=r"a worker cannot go on: .*nowhere"):
             executor.wait()
     finally:
         executor.close()
