@@ -90,7 +90,7 @@ class Worker:
     def _surprised(self, job: Job, error: Exception) -> Outcome:
         """A record, unless the machine or a bug would make such a record of every candidate to come."""
         reason = f"{type(error).__name__}: {error}"
-        self._surprises += 0 if isinstance(error, torch.OutOfMemoryError) else 1  # a long route may well need too much
+        self._surprises += 1
         if self._surprises >= _MAX_SURPRISES_IN_A_ROW:
             raise EvomergeError(
                 f"{self._surprises} candidates in a row failed in ways no merge should, the last with {reason}. "

@@ -62,7 +62,12 @@ class Harness:
             raise ConfigError.at("apply_chat_template", "the tokenizer has no chat template. Set it to false.")
         with isolated():
             self._lm = ResidentLM(
-                pretrained=model, tokenizer=tokenizer, batch_size=spec.batch_size, max_length=spec.max_length
+                pretrained=model,
+                tokenizer=tokenizer,
+                batch_size=spec.batch_size,
+                max_length=spec.max_length,
+                enable_thinking=spec.enable_thinking,
+                think_end_token=spec.think_end_token,
             )
         is_sharing = spec.batching == "shared"
         self._lm.writer = Writer(model, self._lm.tokenizer, is_sharing)
@@ -157,7 +162,7 @@ class Harness:
             if wanted >= self._lm.max_length:
                 what = f"answers may have {wanted} tokens, but the model reads {self._lm.max_length} with the prompt."
                 raise ConfigError.at(
-                    f"tasks.{task.label}", f"{what} Lower max_gen_toks in its file, or raise max_length."
+                    f"tasks.{task.label}", f"{what} Lower its generation.max_gen_toks, or raise max_length."
                 )
 
 

@@ -132,6 +132,8 @@ def _load(library: _Library, spec: FitnessSpec, label: str, where: str) -> Score
             ConfigError.raise_if_any(_code_problems(file, where))
         task = library.load(file)
         documents = [dict(doc) for doc in task.eval_docs]
+        if task.OUTPUT_TYPE == "generate_until":
+            task.set_config(key="generation_kwargs", value=entry.generation, update=True)
         ConfigError.raise_if_any(_problems(task, entry, spec, where))
         _set_examples(task, entry)
         remember_texts(task)
@@ -154,9 +156,13 @@ def _problems(task: Task, entry: TaskEntry, spec: FitnessSpec, where: str) -> It
     if getattr(task, "UNSAFE_CODE", False) and not spec.allow_code:
         what = f"{entry.task} runs what the model writes. If that is safe on this machine, set allow_code: true."
         yield Problem(f"{where}.task", what)
+    if task.OUTPUT_TYPE != "generate_until" and (entry.generation or spec.enable_thinking):
+        place = f"{where}.generation" if entry.generation else f"{where.split(': ')[0]}: enable_thinking"
+        what = f"{entry.task} compares given answers, the model writes none. Leave the key out, or choose another task."
+        yield Problem(place, what)
     decoding = task.config.generation_kwargs or {}
     if decoding.get("do_sample", float(decoding.get("temperature", 0)) > 0):
-        what = f"{entry.task} draws its answers at random, which no run could repeat. Set do_sample: false in its file."
+        what = f"{entry.task} draws answers at random, which no run could repeat. Set generation: {{do_sample: false}}."
         yield Problem(f"{where}.task", what)
     pool = getattr(getattr(task, "sampler", None), "df", None)
     if entry.num_fewshot and task.config.num_fewshot == 0:
@@ -197,6 +203,7 @@ def _checked(task: Task, label: str, documents: list[dict[str, Any]], spec: Fitn
         filter=chosen,
         higher_is_better=True,
         scale=1.0,
+        system_instruction=spec.system_instruction,
         fingerprint=fingerprint(task, entry.metric, chosen, spec),
     )
     ((_, requests),) = scored.requests([0], chat_template=None)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import pydantic
 
-from evomerge.documents import Value, fault
+from evomerge.documents import Tree, Value, fault
 from evomerge.fitness.estimation import NamedEstimator, NamedSelector, chosen_selector, unsuited, without_bank
 from evomerge.fitness.estimators.configs import EstimatorConfig
 from evomerge.fitness.goals import Constraint, Cost, Name, Objective, faults_of_constraints, faults_of_objectives
@@ -33,6 +33,8 @@ class TaskEntry(Value):
             that is called margin too is the plain name.
         filter: The task's answer filter; absent: the only one it has.
         num_fewshot: Examples in the prompt; absent: what the task says, else none.
+        generation: How answers are written where that differs from the task's file, in lm-eval's words
+            (`{max_gen_toks: 1024, until: []}`).
         bank: The task's item bank, relative to the working directory; for estimators and selectors that need one.
     """
 
@@ -40,6 +42,7 @@ class TaskEntry(Value):
     metric: Metric
     filter: str | None = None
     num_fewshot: int | None = pydantic.Field(default=None, ge=0)
+    generation: dict[str, Tree] = pydantic.Field(default_factory=dict)
     bank: str | None = pydantic.Field(default=None, min_length=1)
 
     @property
@@ -119,6 +122,9 @@ class FitnessSpec(Value):
             its numbers to the last bit (those of running texts up to rounding).
         max_length: Longest prompt and answer together, in tokens; absent: what the model's config says.
         apply_chat_template: Whether prompts are written as a chat.
+        system_instruction: What stands before every prompt, as the system's message in a chat.
+        enable_thinking: Told to the chat template, where it asks; absent: not told.
+        think_end_token: What ends a model's thoughts: of an answer, only what follows it counts. Absent: all of it.
         allow_code: Whether tasks may run code of their own.
     """
 
@@ -139,6 +145,9 @@ class FitnessSpec(Value):
     batching: Literal["shared", "lm_eval"] = "shared"
     max_length: int | None = pydantic.Field(default=None, ge=1)
     apply_chat_template: bool = False
+    system_instruction: str | None = pydantic.Field(default=None, min_length=1)
+    think_end_token: str | None = pydantic.Field(default=None, min_length=1)
+    enable_thinking: bool | None = None
     allow_code: bool = False
 
     @pydantic.field_validator("objectives", mode="wrap")
@@ -181,6 +190,15 @@ class FitnessSpec(Value):
             if reason := without_bank(estimator, chosen, banks):
                 raise fault(reason)
         return selector
+
+    @pydantic.field_validator("enable_thinking")
+    @classmethod
+    def _thinks_in_a_chat(cls, is_on: bool | None, info: pydantic.ValidationInfo) -> bool | None:
+        if is_on is not None and not info.data.get("apply_chat_template", True):
+            raise fault("it is told to a chat template, and none is used. Set apply_chat_template: true.")
+        if is_on and info.data.get("think_end_token", "") is None:
+            raise fault("thoughts would count as the answer. Say by think_end_token what ends them, such as </think>.")
+        return is_on
 
     @property
     def costs(self) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ class ScoredTask:
             or byte of the document: a score is in nats per word or byte, and lm-eval prints the exponential of the
             mean weighted by the documents' words or bytes. -1 / ln 2 for `bits_per_byte`: a score is in bits per
             byte, and lm-eval prints the mean weighted by bytes.
+        system_instruction: What stands before every prompt, if anything.
         fingerprint: Hexadecimal digest of everything but the document that a response depends on.
     """
 
@@ -58,6 +59,7 @@ class ScoredTask:
     filter: str
     higher_is_better: bool
     scale: float
+    system_instruction: str | None
     fingerprint: str
 
     def requests(
@@ -83,6 +85,7 @@ class ScoredTask:
         prompt: str | list[str] = self.task.fewshot_context(
             doc,
             num_fewshot=num_fewshot,
+            system_instruction=self.system_instruction,
             apply_chat_template=chat_template is not None,
             fewshot_as_multiturn=chat_template is not None,  # as the command does
             chat_template=chat_template,
@@ -155,7 +158,8 @@ def fingerprint(task: Task, metric: str | Measure, filter_name: str, spec: Fitne
     """
     config = {name: value for name, value in task.dump_config().items() if name not in _ELSEWHERE}
     measured = metric if isinstance(metric, str) else tree_of(metric)
-    parts = (config, str(task.VERSION), measured, filter_name, spec.max_length, spec.apply_chat_template)
+    chat = (spec.apply_chat_template, spec.system_instruction, spec.enable_thinking, spec.think_end_token)
+    parts = (config, str(task.VERSION), measured, filter_name, spec.max_length, *chat)
     text = json.dumps(parts, sort_keys=True, default=lambda value: getattr(value, "__qualname__", type(value).__name__))
     return hashlib.sha256(text.encode()).hexdigest()
 

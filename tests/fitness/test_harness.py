@@ -45,10 +45,19 @@ def by_lm_eval(
 ) -> dict[str, Any]:
     """What lm-eval's own evaluation of one task gives, on some items or on all."""
     entry = spec.tasks[label]
-    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=spec.batch_size, max_length=spec.max_length)
+    lm = HFLM(
+        pretrained=model,
+        tokenizer=tokenizer,
+        batch_size=spec.batch_size,
+        max_length=spec.max_length,
+        enable_thinking=spec.enable_thinking,
+        think_end_token=spec.think_end_token,
+    )
     loaded = TaskManager(include_path=list(spec.include), include_defaults=False).load([entry.task])
     loaded["tasks"][entry.task].set_config(key="num_fewshot", value=entry.num_fewshot or 0)
     loaded["tasks"][entry.task].set_fewshot_seed(seed=1234)
+    if entry.generation:
+        loaded["tasks"][entry.task].set_config(key="generation_kwargs", value=dict(entry.generation), update=True)
     samples = {entry.task: items} if items else None
     results: dict[str, Any] = evaluator.evaluate(lm, loaded, samples=samples, bootstrap_iters=0, **given)
     return results
@@ -224,6 +233,43 @@ def test_chats_are_written_as_the_command_does(
     assert scores_I.tolist() != harness(plain, model, tokenizer).score({"choice": list(range(48))})["choice"].tolist()
 
 
+ASIDE = {"system_instruction": "answer 7"}
+
+
+@pytest.mark.parametrize("chat", [{}, {"apply_chat_template": True, "fewshot_as_multiturn": True}])
+def test_a_system_instruction_is_read_as_by_the_command(
+    chat: dict[str, Any], make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    tasks = {"nats": TASKS["nats"] | {"num_fewshot": 1}}
+    spec = make_spec(tasks, apply_chat_template=bool(chat), max_length=90, batching="lm_eval", **ASIDE)
+    scores_I = harness(spec, model, tokenizer).score({"nats": list(range(48))})["nats"]
+    expected = logged(by_lm_eval(spec, "nats", model, tokenizer, None, **chat, **ASIDE), spec, "nats")
+    assert (-scores_I).tolist() == expected
+    plain = make_spec(tasks, apply_chat_template=bool(chat), max_length=90, batching="lm_eval")
+    assert scores_I.tolist() != harness(plain, model, tokenizer).score({"nats": list(range(48))})["nats"].tolist()
+
+
+def test_answers_may_be_longer_and_thoughts_left_out_as_by_the_command(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    """A letter that many answers have stands for the end of thoughts."""
+    entry = {"task": "toy_write", "metric": {"name": "brevity", "half_length": 1}, "filter": "whole"}
+    thinking = copy.deepcopy(tokenizer)
+    thinking.chat_template = "{{ 'think' if enable_thinking else 'say' }}" + str(tokenizer.chat_template)
+    whole = make_spec({"t": entry | {"generation": {"max_gen_toks": 12}}}, apply_chat_template=True, max_length=90)
+    given = {"enable_thinking": True, "think_end_token": "a"}
+    kept: list[list[str]] = []
+    for spec in (whole, whole.model_copy(update=given)):
+        results = by_lm_eval(spec, "t", model, thinking, None, apply_chat_template=True)
+        rows = [row["resps"][0][0] for row in results["samples"]["toy_write"] if row["filter"] == "whole"]
+        scores_I = harness(spec, model, thinking).score({"t": list(range(48))})["t"]
+        assert scores_I == pytest.approx([1 / (1 + len(row.strip())) for row in rows])
+        kept.append(rows)
+    assert max(map(len, kept[0])) > 4  # as many as the task's file allows
+    assert any("a" in row for row in kept[0])
+    assert not any("a" in row for row in kept[-1])
+
+
 def test_an_empty_prompt_is_the_prefix_token(
     make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
 ) -> None:
@@ -310,7 +356,7 @@ def test_what_the_model_cannot_read_is_refused(
         harness(make_spec({"write": TASKS["write"]}, max_length=4), model, tokenizer)
     assert str(caught.value) == (
         "tasks.write: answers may have 4 tokens, but the model reads 4 with the prompt. "
-        "Lower max_gen_toks in its file, or raise max_length."
+        "Lower its generation.max_gen_toks, or raise max_length."
     )
     rows = [{"question": "1", "answer": "1234"}, {"question": "2", "answer": "12345"}, {"question": "3", "answer": ""}]
     add_task(tmp_path, "long", rows, output_type="loglikelihood", doc_to_target="{{answer}}")

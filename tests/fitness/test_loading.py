@@ -79,9 +79,19 @@ def test_a_fingerprint_changes_with_what_a_response_depends_on(
     assert first == fingerprint(batch_size=3) == fingerprint(folder=elsewhere)
     changed = [fingerprint(entry | {"metric": "perplexity"}), fingerprint(entry | {"num_fewshot": 1})]
     changed += [fingerprint(max_length=50), fingerprint(apply_chat_template=True)]
+    changed += [fingerprint(system_instruction="be brief"), fingerprint(think_end_token="</think>")]
     (here / "plain.yaml").write_text((here / "plain.yaml").read_text().replace("question}}", "question}}!"))
     changed.append(fingerprint())
-    assert len({first, *changed}) == 6
+    assert len({first, *changed}) == 8
+
+
+def test_only_tasks_that_write_take_words_on_writing(make_spec: MakeSpec) -> None:
+    what = "toy_choice compares given answers, the model writes none. Leave the key out, or choose another task."
+    assert (
+        problem_of(make_spec, CHOICE | {"generation": {"max_gen_toks": 9}}) == f"fit.yaml: tasks.t.generation: {what}"
+    )
+    thinking = {"apply_chat_template": True, "enable_thinking": True, "think_end_token": "</think>"}
+    assert problem_of(make_spec, CHOICE, **thinking) == f"fit.yaml: enable_thinking: {what}"
 
 
 def test_unknown_tasks_are_told_the_nearest_and_shipped_ones_need_their_data(make_spec: MakeSpec) -> None:
@@ -158,7 +168,7 @@ def test_what_the_task_does_not_have(make_spec: MakeSpec, entry: dict[str, Any],
                 "generation_kwargs": {"do_sample": True, "until": []},
             },
             "exact_match",
-            "t.task: odd draws its answers at random, which no run could repeat. Set do_sample: false in its file.",
+            "t.task: odd draws answers at random, which no run could repeat. Set generation: {do_sample: false}.",
         ),
         (
             {
@@ -167,7 +177,7 @@ def test_what_the_task_does_not_have(make_spec: MakeSpec, entry: dict[str, Any],
                 "generation_kwargs": {"temperature": 0.5, "until": []},
             },
             "exact_match",
-            "t.task: odd draws its answers at random, which no run could repeat. Set do_sample: false in its file.",
+            "t.task: odd draws answers at random, which no run could repeat. Set generation: {do_sample: false}.",
         ),
         (
             {"output_type": "generate_until", "doc_to_target": "x", "unsafe_code": True},
@@ -213,6 +223,14 @@ def test_tasks_that_cannot_be_scored(
     add_task(tmp_path, "odd", **config)
     entry = {"task": "odd", "metric": metric} | ({"num_fewshot": 2} if "num_fewshot" in config else {})
     assert problem_of(make_spec, entry, include=[str(tmp_path)]) == f"fit.yaml: tasks.{expected}"
+
+
+def test_a_document_settles_how_answers_are_written(make_spec: MakeSpec, add_task: AddTask, tmp_path: Path) -> None:
+    sampling = {"output_type": "generate_until", "generation_kwargs": {"until": ["?"], "do_sample": True}}
+    add_task(tmp_path, "odd", doc_to_target="{{answer}}", **sampling)
+    entry = {"task": "odd", "metric": "exact_match", "generation": {"do_sample": False, "max_gen_toks": 9}}
+    task = load_tasks(make_spec({"t": entry}, include=[str(tmp_path)]), "fit.yaml")["t"].task
+    assert task.config.generation_kwargs == {"until": ["?"], "do_sample": False, "max_gen_toks": 9}
 
 
 def test_a_file_that_says_nonsense_is_named(make_spec: MakeSpec, add_task: AddTask, tmp_path: Path) -> None:

@@ -184,3 +184,17 @@ def test_costs_alone_are_no_fitness() -> None:
     tree["objectives"]["skill"] = ["math_en"]
     spec = parse(FitnessSpec, tree, "f")
     assert (spec.costs, spec.searched) == (("parameters", "layers"), ("math_en",))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"enable_thinking": False}, "it is told to a chat template, and none is used. Set apply_chat_template: true."),
+        (
+            {"enable_thinking": True, "apply_chat_template": True},
+            "thoughts would count as the answer. Say by think_end_token what ends them, such as </think>.",
+        ),
+    ],
+)
+def test_thinking_needs_a_chat_and_an_end(given: dict[str, object], expected: str) -> None:
+    assert problems_of(yaml.safe_load(SHOWN) | given) == [f"fitness/x.yaml: enable_thinking: {expected}"]
