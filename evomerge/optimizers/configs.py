@@ -12,6 +12,9 @@ from evomerge.optimizers.configs_surrogates import MapConfig, MmMoConfig
 from evomerge.optimizers.limits import Batch, Confidence, Population, Sigma, Startup, between
 from evomerge.optimizers.m2n2.configs import CycleQdConfig, M2N2Config, MapElitesConfig
 
+SLACK = 0.005
+"""How far from 1 shares may sum, so that thirds can be written."""
+
 
 class CmaLrConfig(Value):
     """CMA-ES with learning-rate adaptation.
@@ -297,12 +300,16 @@ _DRIVERS = {config.model_fields["name"].default: config for config in get_args(D
 
 
 def _parse_driver(tree: Any) -> Any:
-    if isinstance(tree, DriverConfig):
+    return _parse(tree, _DRIVERS)
+
+
+def _parse(tree: Any, drivers: Mapping[str, Any]) -> Any:
+    if isinstance(tree, tuple(drivers.values())):
         return tree
     name = tree.get("name") if isinstance(tree, Mapping) else tree
-    if name not in _DRIVERS:
-        raise fault(f'there is no driver "{name}". {suggestion(str(name), _DRIVERS)}')
-    return _DRIVERS[name].model_validate(tree)
+    if name not in drivers:
+        raise fault(f'there is no driver "{name}". {suggestion(str(name), drivers)}')
+    return drivers[name].model_validate(tree)
 
 
 class ScreenedConfig(Value):
@@ -323,5 +330,56 @@ class ScreenedConfig(Value):
     startup: Startup = 20
 
 
-OptimizerConfig = DriverConfig | M2N2Config | MapElitesConfig | CycleQdConfig | ScreenedConfig
+def _parse_stage_driver(tree: Any) -> Any:
+    return _parse(tree, {**_DRIVERS, "screened": ScreenedConfig})
+
+
+class StageConfig(Value):
+    """One stage of a staged search.
+
+    Attributes:
+        genes: Shell-style patterns of the names of the genes that vary in it.
+        driver: What moves them.
+        share: Of the candidates; None for an equal part of what the other stages leave.
+        l1: How much the mean absolute value of its numbers adds to the losses that its driver is told.
+    """
+
+    genes: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] = ("*",)
+    driver: Annotated[
+        DriverConfig | ScreenedConfig, pydantic.PlainValidator(_parse_stage_driver), pydantic.PlainSerializer(tree_of)
+    ] = Nsga2Config()
+    share: Annotated[float, between(0.001, 1, "It is the stage's share of the candidates.")] | None = None
+    l1: Annotated[float, between(0, 1000, "It is the weight of the mean absolute value.")] = 0.0
+
+
+class StagedConfig(Value):
+    """Stages, one after the other, in each of which only some genes vary.
+
+    Attributes:
+        name: Which optimiser.
+        stages: In their order. A gene may vary in several; in none, it stays where the search starts.
+        carry: What a finished stage leaves to the next: the `best` that it tried, or the `favourite` of its driver,
+            such as the mean of a CMA-ES, which noise flatters less, if the driver has one.
+        budget: Candidates that shares are of; None for those of the search. It stays when a finished search is given
+            more, which goes to the last stage.
+    """
+
+    name: Literal["staged"] = "staged"
+    stages: Annotated[tuple[StageConfig, ...], pydantic.Field(min_length=1)] = (StageConfig(),)
+    carry: Literal["best", "favourite"] = "best"
+    budget: Annotated[int, pydantic.Field(ge=1)] | None = None
+
+    @pydantic.field_validator("stages")
+    @classmethod
+    def _whole(cls, stages: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
+        shares = [stage.share for stage in stages if stage.share is not None]
+        total = sum(shares)
+        if len(shares) == len(stages) and abs(total - 1) > SLACK:
+            raise fault(f"the shares sum to {total:g}, not to 1. Leave one out, and its stage gets the rest.")
+        if len(shares) < len(stages) and total > 1 - SLACK:
+            raise fault(f"the shares sum to {total:g}, which leaves nothing to the stages without. Lower them.")
+        return stages
+
+
+OptimizerConfig = DriverConfig | M2N2Config | MapElitesConfig | CycleQdConfig | ScreenedConfig | StagedConfig
 """The settings of one optimiser."""

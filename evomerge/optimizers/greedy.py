@@ -10,7 +10,7 @@ from evomerge.optimizers.configs import GreedyConfig
 from evomerge.optimizers.deb import single_loss
 from evomerge.optimizers.grid import spaced_values
 from evomerge.optimizers.start import Start
-from evomerge.spaces.genes import FloatGene, Gene, Genome, IntGene, Scalar
+from evomerge.spaces.genes import Genome
 
 FINEST = 8
 """How often a grid may be halved: beyond that, values differ by less than scores can tell."""
@@ -29,7 +29,7 @@ class Greedy:
         self._genes = start.genes
         self._points = config.points
         self._rng = seeds.generator(start.seed, "optimizers", "greedy") if config.order == "random" else None
-        self._best: Genome = tuple(_absent(gene) for gene in start.genes)
+        self._best = start.origin
         self._lowest = float("inf")
         self._first: Sequence[Genome] = start.seeds or (self._best,)
         self._seen: set[Genome] = set()
@@ -71,12 +71,3 @@ class Greedy:
             self._sweep = iter(places if self._rng is None else self._rng.permutation(places).tolist())
             place = next(self._sweep)
         return place
-
-
-def _absent(gene: Gene) -> Scalar:
-    """The value that leaves a gene's part out of the recipe, as far as the gene says."""
-    if gene.neutral is not None:
-        return gene.neutral
-    if isinstance(gene, FloatGene | IntGene):
-        return min(max(0, gene.low), gene.high) if isinstance(gene, IntGene) else min(max(0.0, gene.low), gene.high)
-    return gene.options[0]

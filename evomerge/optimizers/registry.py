@@ -15,6 +15,7 @@ from evomerge.optimizers.base import Engine, Optimizer
 from evomerge.optimizers.configs import OptimizerConfig
 from evomerge.optimizers.generational import Generational
 from evomerge.optimizers.m2n2.configs import CycleQdConfig, M2N2Config, MapElitesConfig
+from evomerge.optimizers.stages import misfits, places_of
 from evomerge.optimizers.start import Start
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene
 from evomerge.spaces.lineage import Lineage
@@ -186,6 +187,13 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "any",
         "screened.Screened",
     ),
+    "staged": Entry(
+        configs.StagedConfig,
+        "Other drivers one after the other, each over some of the genes.",
+        "any",
+        "any",
+        "staged.Staged",
+    ),
     "greedy": Entry(
         configs.GreedyConfig,
         "One gene after another, each over a grid; greedy soups and their like.",
@@ -226,14 +234,12 @@ def make_optimizer(
     lineage = genes if isinstance(genes, Lineage) else None
     genes = () if isinstance(genes, Lineage) else tuple(genes)
     unfit = _unfit_members(lineage, seeds) if lineage else _unfit_seeds(genes, seeds)
-    driver = settings.driver if isinstance(settings, configs.ScreenedConfig) else settings
-    is_bred = OPTIMIZERS[driver.name].genes == "members"
-    unsuited = _unsuited_genes(driver.name, genes) if not is_bred and not lineage else ()
+    is_bred = OPTIMIZERS[settings.name].genes == "members"
     ConfigError.raise_if_any(
         [
-            *_unsuited_kind(driver.name, is_bred=is_bred, has_genes=lineage is None),
-            *unsuited,
-            *_unsuited_objectives(driver.name, num_objectives),
+            *_unsuited_kind(settings.name, is_bred=is_bred, has_genes=lineage is None),
+            *(_unsuited_genes(settings, genes, budget) if not is_bred and not lineage else ()),
+            *_unsuited_objectives(settings, num_objectives),
             *unfit,
         ]
     )
@@ -272,15 +278,33 @@ def _unsuited_kind(name: str, *, is_bred: bool, has_genes: bool) -> Iterator[Pro
         yield Problem(f"{WHERE}.name", what)
 
 
-def _unsuited_genes(name: str, genes: Sequence[Gene]) -> Iterator[Problem]:
-    if faults := [fault for gene in genes if (fault := _unsuited_gene(name, gene))]:
-        others = f" {len(faults) - 1} more genes do not suit it either." if len(faults) > 1 else ""
-        yield Problem(f"{WHERE}.name", faults[0] + others)
-    elif len(genes) < (fewest := OPTIMIZERS[name].min_genes):
-        remedy = "Use cma_lr." if genes else "Add a hole to it."
-        yield Problem(
-            f"{WHERE}.name", f'"{name}" needs {fewest} genes or more, but the search space has {len(genes)}. {remedy}'
-        )
+def _drivers(
+    settings: OptimizerConfig, genes: tuple[Gene, ...], where: str = WHERE
+) -> Iterator[tuple[str, str, tuple[Gene, ...]]]:
+    """Key, name and genes of everything in an optimiser that proposes by itself."""
+    match settings:
+        case configs.ScreenedConfig(driver=driver):
+            yield from _drivers(driver, genes, f"{where}.driver")
+        case configs.StagedConfig(stages=stages):
+            for number, stage in enumerate(stages):
+                moved = tuple(genes[place] for place in places_of(stage.genes, genes))
+                yield from _drivers(stage.driver, moved, f"{where}.stages[{number}].driver")
+        case _:
+            yield f"{where}.name", settings.name, genes
+
+
+def _unsuited_genes(settings: OptimizerConfig, genes: tuple[Gene, ...], budget: int) -> Iterator[Problem]:
+    if isinstance(settings, configs.StagedConfig):
+        for place, what in misfits(settings.stages, genes, settings.budget or budget):
+            yield Problem(f"{WHERE}.{place}", what)
+    for where, name, moved in _drivers(settings, genes):
+        if faults := [fault for gene in moved if (fault := _unsuited_gene(name, gene))]:
+            others = f" {len(faults) - 1} more genes do not suit it either." if len(faults) > 1 else ""
+            yield Problem(where, faults[0] + others)
+        elif len(moved) < (fewest := OPTIMIZERS[name].min_genes) and (moved or not genes):
+            whose = "the search space" if moved == genes else "this stage"
+            remedy = "Use cma_lr." if moved else "Add a hole to it."
+            yield Problem(where, f'"{name}" needs {fewest} genes or more, but {whose} has {len(moved)}. {remedy}')
 
 
 def _unsuited_gene(name: str, gene: Gene) -> str | None:
@@ -296,16 +320,15 @@ def _unsuited_gene(name: str, gene: Gene) -> str | None:
     return None
 
 
-def _unsuited_objectives(name: str, num_objectives: int) -> Iterator[Problem]:
-    takes = OPTIMIZERS[name].objectives
-    if takes == "several" and num_objectives == 1:
-        what = f'"{name}" takes two objectives or more, but the fitness has one. Use cma_lr, catcma or nsga2.'
-        yield Problem(f"{WHERE}.name", what)
-    if takes == "one" and num_objectives > 1:
-        yield Problem(
-            f"{WHERE}.name",
-            f'"{name}" takes one objective, but the fitness has {num_objectives}. Use nsga2, or keep one objective.',
-        )
+def _unsuited_objectives(settings: OptimizerConfig, num_objectives: int) -> Iterator[Problem]:
+    for where, name, _ in _drivers(settings, ()):
+        takes = OPTIMIZERS[name].objectives
+        if takes == "several" and num_objectives == 1:
+            what = f'"{name}" takes two objectives or more, but the fitness has one. Use cma_lr, catcma or nsga2.'
+            yield Problem(where, what)
+        if takes == "one" and num_objectives > 1:
+            what = f'"{name}" takes one objective, but the fitness has {num_objectives}.'
+            yield Problem(where, f"{what} Use nsga2, or keep one objective.")
 
 
 def _unfit_members(lineage: Lineage, seeds: Sequence[Genome]) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evomerge.spaces.genes import Gene, Genome
+from evomerge.spaces.genes import FloatGene, Gene, Genome, IntGene, Scalar
 from evomerge.spaces.lineage import Lineage
 
 
@@ -28,3 +28,17 @@ class Start:
     seeds: Sequence[Genome]
     budget: int
     lineage: Lineage | None = None
+
+    @property
+    def origin(self) -> Genome:
+        """The first seed; without seeds, every gene at its neutral value or nearest 0."""
+        return self.seeds[0] if self.seeds else tuple(map(_absent, self.genes))
+
+
+def _absent(gene: Gene) -> Scalar:
+    """The value that leaves a gene's part out of the recipe, as far as the gene says."""
+    if gene.neutral is not None:
+        return gene.neutral
+    if isinstance(gene, FloatGene | IntGene):
+        return min(max(0, gene.low), gene.high) if isinstance(gene, IntGene) else min(max(0.0, gene.low), gene.high)
+    return gene.options[0]

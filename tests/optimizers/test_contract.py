@@ -174,6 +174,41 @@ class TestGreedyMixed(Registered):
     genes = MIXED_GENES
 
 
+class TestStagedReal(Registered):
+    config = {
+        "name": "staged",
+        "stages": [
+            {"genes": ["a", "b"], "driver": {"name": "cma_es"}, "share": 0.3, "l1": 0.001},
+            {"genes": ["[c-e]"], "driver": {"name": "cma_lr"}},
+            {"driver": {"name": "sep_cma"}},
+        ],
+        "carry": "favourite",
+    }
+
+
+class TestStagedMixed(Registered):
+    config = {
+        "name": "staged",
+        "stages": [
+            {"genes": ["vote", "layer"], "driver": {"name": "greedy"}, "share": 0.2},
+            {"driver": {"name": "catcma"}},
+        ],
+    }
+    genes = MIXED_GENES
+
+
+class TestStagedMixedTwoObjectives(Registered):
+    config = {
+        "name": "staged",
+        "stages": [
+            {"genes": ["weight", "s*"], "driver": {"name": "nsga2", "population": 8}},
+            {"driver": {"name": "weighted_cma", "head_start": 1}},
+        ],
+    }
+    genes = MIXED_GENES
+    num_objectives = 2
+
+
 class TestPsoReal(Registered):
     config = {"name": "pso", "population": 10}
 
