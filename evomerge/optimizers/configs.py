@@ -306,7 +306,7 @@ def _parse_driver(tree: Any) -> Any:
 def _parse(tree: Any, drivers: Mapping[str, Any]) -> Any:
     if isinstance(tree, tuple(drivers.values())):
         return tree
-    name = tree.get("name") if isinstance(tree, Mapping) else tree
+    name: Any = tree.get("name") if isinstance(tree, Mapping) else tree
     if name not in drivers:
         raise fault(f'there is no driver "{name}". {suggestion(str(name), drivers)}')
     return drivers[name].model_validate(tree)
@@ -361,7 +361,7 @@ class StagedConfig(Value):
         carry: What a finished stage leaves to the next: the `best` that it tried, or the `favourite` of its driver,
             such as the mean of a CMA-ES, which noise flatters less, if the driver has one.
         budget: Candidates that shares are of; None for those of the search. It stays when a finished search is given
-            more, which goes to the last stage.
+            more, which goes to the last stage. A search that ends by items, tokens or seconds may not get that far.
     """
 
     name: Literal["staged"] = "staged"
