@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 import pydantic
 
 from evomerge.documents import Value, fault, suggestion, tree_of
-from evomerge.optimizers.configs_surrogates import MapConfig, MmMoConfig
+from evomerge.optimizers.configs_surrogates import MapConfig, MapNestedConfig, MmMoConfig
 from evomerge.optimizers.limits import Batch, Confidence, Population, Sigma, Startup, between
 from evomerge.optimizers.m2n2.configs import CycleQdConfig, M2N2Config, MapElitesConfig
 
@@ -283,6 +283,7 @@ DriverConfig = (
     | CTaeaConfig
     | WeightedCmaConfig
     | MapConfig
+    | MapNestedConfig
     | MmMoConfig
     | DeConfig
     | PsoConfig

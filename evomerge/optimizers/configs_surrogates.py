@@ -14,6 +14,8 @@ class MapConfig(Value):
     Attributes:
         name: Which optimiser.
         design: Candidates before the first surrogate; None for (genes + 1)(genes + 2). Never more than half of all.
+        placement: `even` for a Latin hypercube; `directions` for half of it, then where the surrogates miss.
+        temperature: Of the draw among directions; small seeks the worst misses.
         population: Candidates of the predicted front that are tried at once.
         link: `sigmoid` for losses in [0, 1], such as 1 - accuracy; `softplus` for losses without an upper end.
         reach: Standard deviation of the surrogate's coefficients that is thought likely; small draws them to 0.
@@ -23,11 +25,33 @@ class MapConfig(Value):
 
     name: Literal["map"] = "map"
     design: Population | None = None
+    placement: Literal["even", "directions"] = "even"
+    temperature: Annotated[float, between(0.0001, 1000, "It is what scores of directions are divided by.")] = 0.07
     population: Batch = 10
     link: Literal["sigmoid", "softplus"] = "sigmoid"
     reach: Annotated[float, between(0.01, 1000, "It is the likely size of the surrogate's coefficients.")] = 1.0
     inner_population: Population = 100
     generations: Annotated[int, between(1, 10_000, "It is a number of generations.")] = 25
+
+
+class MapNestedConfig(Value):
+    """MAP's nested form: two models are merged at a time.
+
+    Attributes:
+        name: Which optimiser.
+        startup: Seeds and random candidates among which the leaves are chosen; at least one for each objective.
+        design: Merges of each pair before its surrogates; 12 is twice the number of their coefficients.
+        population: Merges at the root that are tried at once.
+        link: `sigmoid` for losses in [0, 1], such as 1 - accuracy; `softplus` for losses without an upper end.
+        reach: Standard deviation of the surrogate's coefficients that is thought likely; small draws them to 0.
+    """
+
+    name: Literal["map_nested"] = "map_nested"
+    startup: Startup = 10
+    design: Population = 12
+    population: Batch = 10
+    link: Literal["sigmoid", "softplus"] = "sigmoid"
+    reach: Annotated[float, between(0.01, 1000, "It is the likely size of the surrogate's coefficients.")] = 1.0
 
 
 class MmMoConfig(Value):

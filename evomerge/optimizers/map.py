@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from evomerge.optimizers.base import Engine, Scored
 from evomerge.optimizers.configs import Nsga2Config, Nsga3Config
 from evomerge.optimizers.configs_surrogates import MapConfig
 from evomerge.optimizers.improvement import most_promising, room_beyond, undominated
+from evomerge.optimizers.map_design import by_directions, latin_hypercube
 from evomerge.optimizers.nsga2 import Nsga2
 from evomerge.optimizers.nsga3 import Nsga3
 from evomerge.optimizers.quadratic import Quadratic
@@ -37,8 +39,9 @@ class Map:
     small, the candidates that add most hypervolume are proposed for real; the surrogates are fitted anew, until the
     budget is spent. Constraints have a quadratic of their own.
 
-    The paper stops at the first front; its nested form, which merges two tasks at a time, and its Bayesian one, which
-    chooses the design by directions, are left out: `mm_mo` chooses candidates by uncertainty.
+    With the placement `directions`, the paper's Bayesian form, half of the design is spread so and the rest lies in the
+    directions in which the surrogates miss, a generation at a time; see `by_directions`. The paper stops at the first
+    front. Its nested form, which merges two models at a time, is `MapNested`.
     """
 
     def __init__(self, config: MapConfig, start: Start) -> None:
@@ -50,7 +53,7 @@ class Map:
     def propose(self) -> Sequence[Genome]:
         """See `Engine.propose`."""
         rng = seeds.generator(self._start.seed, "optimizers", "map", str(len(self._told)))
-        if not self._told:
+        if len(self._told) < self._design_size():
             return self._design(rng)
         self._search()
         if not self._front:
@@ -78,21 +81,36 @@ class Map:
         range_M = np.ptp(losses_PM, axis=0)
         return self._front[int(np.argmin((losses_PM / np.where(range_M > 0, range_M, 1.0)).mean(axis=1)))]
 
-    def _design(self, rng: np.random.Generator) -> list[Genome]:
-        """The seeds, then a Latin hypercube: every gene is cut into as many bins as there are points."""
+    def _design_size(self) -> int:
         dimension = len(self._start.genes)
         size = self._config.design or (dimension + 1) * (dimension + 2)
-        size = max(min(size, int(LARGEST_SHARE * self._start.budget)), self._config.population)
-        num_points = max(size - len(self._start.seeds), 0)
-        bins_ND = np.argsort(rng.random((num_points, dimension)), axis=0)
-        points_ND = (bins_ND + rng.random((num_points, dimension))) / max(num_points, 1)
-        genomes = [*self._start.seeds, *(self._told.box.decode(point_D) for point_D in points_ND)]
-        return filled(list(dict.fromkeys(genomes)), size, self._start.genes, set(), rng)
+        return max(min(size, int(LARGEST_SHARE * self._start.budget)), self._config.population)
 
-    def _search(self) -> None:
-        """Find the surrogates' front, if what was told has changed."""
-        if self._front:
-            return
+    def _design(self, rng: np.random.Generator) -> list[Genome]:
+        """The seeds and a Latin hypercube; by directions half of it, and then the rest a generation at a time."""
+        told = self._told
+        size = self._design_size() - len(told)
+        if told:
+            size = min(size, self._config.population)
+            known_ND = told.points(told.genomes)
+            points_SD = by_directions(known_ND, self._misses(), size, self._config.temperature, rng)
+        else:
+            size = math.ceil(size / 2) if self._config.placement == "directions" else size
+            points_SD = latin_hypercube(max(size - len(self._start.seeds), 0), len(self._start.genes), rng)
+        genomes = dict.fromkeys([*self._start.seeds, *map(told.box.decode, points_SD)])
+        new = [genome for genome in genomes if genome not in told.seen]
+        return filled(new, size, self._start.genes, set(told.seen), rng)
+
+    def _misses(self) -> NDArray[np.float64]:
+        """Squared differences between surrogates and what they were fitted to, (N,), means over the objectives."""
+        self._fit()
+        losses_NM = self._told.losses()
+        range_M = np.ptp(losses_NM, axis=0)
+        shares_NM = (self._predicted(self._told.genomes)[0] - losses_NM) / np.where(range_M > 0, range_M, 1.0)
+        return np.asarray((shares_NM**2).mean(axis=1))
+
+    def _fit(self) -> None:
+        """A surrogate of every objective, and one of the largest violation where there is any."""
         told = self._told
         points_ND = told.points(told.genomes)
         self._surrogates = [
@@ -104,6 +122,13 @@ class Map:
         self._constraint = (
             Quadratic(points_ND, excess_N, np.zeros(len(told)), "none", self._config.reach) if is_bound else None
         )
+
+    def _search(self) -> None:
+        """Find the surrogates' front, if what was told has changed."""
+        if self._front:
+            return
+        told = self._told
+        self._fit()
         inner, genomes = self._inner(), list[Genome]()
         for _ in range(self._config.generations):
             generation = inner.propose()

@@ -122,6 +122,13 @@ OPTIMIZERS: Mapping[str, Entry] = {
         "any",
         "map.Map",
     ),
+    "map_nested": Entry(
+        configs_surrogates.MapNestedConfig,
+        "MAP, two models at a time up a tree; for many objectives and real genes.",
+        "real",
+        "several",
+        "map_nested.MapNested",
+    ),
     "mm_mo": Entry(
         configs_surrogates.MmMoConfig,
         "Bayesian optimisation of hypervolume, as in MM-MO; for few candidates.",

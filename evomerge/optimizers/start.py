@@ -32,7 +32,12 @@ class Start:
     @property
     def origin(self) -> Genome:
         """The first seed; without seeds, every gene at its neutral value or nearest 0."""
-        return self.seeds[0] if self.seeds else tuple(map(_absent, self.genes))
+        return self.seeds[0] if self.seeds else self.absent
+
+    @property
+    def absent(self) -> Genome:
+        """Every gene at its neutral value or nearest 0."""
+        return tuple(map(_absent, self.genes))
 
 
 def _absent(gene: Gene) -> Scalar:

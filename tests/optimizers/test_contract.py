@@ -142,6 +142,24 @@ class TestMapThreeObjectives(Registered):
 
 
 @pytest.mark.slow
+class TestMapByDirections(Registered):
+    config = {"name": "map", "placement": "directions", "inner_population": 20, "generations": 6}
+    num_objectives = 2
+
+
+@pytest.mark.slow
+class TestMapNestedTwoObjectives(Registered):
+    config = {"name": "map_nested", "startup": 30}  # two leaves span little of five genes: they must be good
+    num_objectives = 2
+
+
+@pytest.mark.slow
+class TestMapNestedFiveObjectives(Registered):
+    config = {"name": "map_nested", "link": "softplus"}
+    num_objectives = 5
+
+
+@pytest.mark.slow
 class TestMmMoReal(Registered):
     config = {"name": "mm_mo"}
 
