@@ -15,7 +15,8 @@ class MapConfig(Value):
         name: Which optimiser.
         design: Candidates before the first surrogate; None for (genes + 1)(genes + 2). Never more than half of all.
         placement: `even` for a Latin hypercube; `directions` for half of it, then where the surrogates miss.
-        temperature: Of the draw among directions; small seeks the worst misses.
+        temperature: Of the draw among directions; small seeks the worst misses. At 0.07, as published, they hardly
+            count.
         population: Candidates of the predicted front that are tried at once.
         link: `sigmoid` for losses in [0, 1], such as 1 - accuracy; `softplus` for losses without an upper end.
         reach: Standard deviation of the surrogate's coefficients that is thought likely; small draws them to 0.
