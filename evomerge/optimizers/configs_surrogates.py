@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import pydantic
+
 from evomerge.documents import Value
 from evomerge.optimizers.limits import Batch, Population, Startup, between
 
@@ -22,6 +24,8 @@ class MapConfig(Value):
         reach: Standard deviation of the surrogate's coefficients that is thought likely; small draws them to 0.
         inner_population: Population of the search on the surrogate.
         generations: Generations of the search on the surrogate.
+        budget: Candidates of which the design is at most half; None for those of the search. It stays when a finished
+            search is given more.
     """
 
     name: Literal["map"] = "map"
@@ -33,6 +37,7 @@ class MapConfig(Value):
     reach: Annotated[float, between(0.01, 1000, "It is the likely size of the surrogate's coefficients.")] = 1.0
     inner_population: Population = 100
     generations: Annotated[int, between(1, 10_000, "It is a number of generations.")] = 25
+    budget: Annotated[int, pydantic.Field(ge=1)] | None = None
 
 
 class MapNestedConfig(Value):

@@ -84,7 +84,7 @@ class Map:
     def _design_size(self) -> int:
         dimension = len(self._start.genes)
         size = self._config.design or (dimension + 1) * (dimension + 2)
-        return max(min(size, int(LARGEST_SHARE * self._start.budget)), self._config.population)
+        return max(min(size, int(LARGEST_SHARE * (self._config.budget or self._start.budget))), self._config.population)
 
     def _design(self, rng: np.random.Generator) -> list[Genome]:
         """The seeds and a Latin hypercube; by directions half of it, and then the rest a generation at a time."""

@@ -39,6 +39,15 @@ def test_seeds_are_asked_first_and_improved_upon(name: str, count: int) -> None:
     assert min(distance(genome).losses for genome in genomes) < min(distance(genome).losses for genome in seeds)
 
 
+@pytest.mark.parametrize("num_seeds", [0, 30])
+def test_a_portfolio_for_few_candidates_goes_on_after_its_design(num_seeds: int) -> None:
+    seeds: list[Genome] = [(0.01 * i,) * 5 for i in range(num_seeds)]
+    optimizer = make_optimizer({"name": "ng_portfolio", "budget": 24}, REAL, 1, 0, seeds, 24)
+    genomes = Loop(optimizer, judge).run(budget=90, workers=1)
+    assert genomes[:num_seeds] == seeds
+    assert len(set(genomes)) == 90
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_feasible_candidate_is_preferred(name: str) -> None:
     def constrained(genome: Genome) -> Scored:

@@ -9,7 +9,7 @@ from evomerge.optimizers.base import Scored
 from evomerge.optimizers.configs import CmaLrConfig, Nsga2Config
 from evomerge.optimizers.registry import OPTIMIZERS, make_optimizer, read_config
 from evomerge.shipped import shipped_root
-from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, IntGene
+from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene
 from evomerge.testing.optimizers import Loop
 
 REAL: list[Gene] = [FloatGene("a", 0, 1), FloatGene("b", 0, 1)]
@@ -31,9 +31,27 @@ def test_every_name_is_the_name_of_its_settings(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_its_file_has_the_default_settings(name: str) -> None:
     tree = yaml.safe_load((shipped_root() / "conf" / "optimizer" / f"{name}.yaml").read_text())
-    if name in ("ng_portfolio", "staged"):
+    if "budget" in tree:
         assert tree.pop("budget") == "${candidates}"
     assert read_config(tree) == OPTIMIZERS[name].config()
+
+
+@pytest.mark.parametrize("name", [name for name, entry in OPTIMIZERS.items() if entry.genes != "members"])
+def test_a_search_that_is_given_more_begins_as_it_did(name: str) -> None:
+    if name in ("tpe", "gp"):
+        pytest.importorskip("optuna")
+    tree = yaml.safe_load((shipped_root() / "conf" / "optimizer" / f"{name}.yaml").read_text())
+    tree = {key: 24 if value == "${candidates}" else value for key, value in tree.items()}
+    genes = [FloatGene(f"g{place}", 0, 1) for place in range(6)]
+    num_objectives = 1 if OPTIMIZERS[name].objectives == "one" else 2
+
+    def judge(genome: Genome) -> Scored:
+        return Scored((sum((x - 0.3) ** 2 for x in genome), sum((x - 0.6) ** 2 for x in genome))[:num_objectives])
+
+    def begun(budget: int) -> list[Genome]:
+        return Loop(make_optimizer(tree, genes, num_objectives, 0, (), budget), judge).run(24, workers=1)
+
+    assert begun(24) == begun(200)
 
 
 def test_every_file_is_an_optimiser() -> None:
