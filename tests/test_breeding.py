@@ -26,9 +26,10 @@ from evomerge.settings import Settings
 from evomerge.spaces.genes import Genome
 from evomerge.spaces.lineage import LineageSpace
 from evomerge.study import Study, assemble
+from evomerge.testing.executors import SimulatedExecutor
 from evomerge.warm_start import recipes_of, starts_of
 from tests.cli.test_job import _wait_for_candidates, facts
-from tests.test_search import Arithmetic, essence, run, search
+from tests.test_search import essence, run, search
 
 SPACE = """# Breeding for tests.
 evomerge: space/1
@@ -69,7 +70,7 @@ def test_a_run_is_the_same_for_one_worker_and_for_five(study_of: Callable[..., S
     essences = []
     for capacity in (1, 5):
         with begun(tmp_path / str(capacity)) as log:
-            run(study_of(), log, Arithmetic(capacity))
+            run(study_of(), log, SimulatedExecutor(capacity))
             essences.append(essence(log))
     assert essences[0] == essences[1]
     assert len({fact[0] for key, fact in essences[0].items() if key[0] == "asked"}) == 30  # type: ignore[index]
@@ -78,22 +79,22 @@ def test_a_run_is_the_same_for_one_worker_and_for_five(study_of: Callable[..., S
 @pytest.mark.parametrize("after", [9, 70])
 def test_a_run_resumes_from_any_prefix_of_its_log(study_of: Callable[..., Study], tmp_path: Path, after: int) -> None:
     with begun(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
-        run(study_of(), whole, Arithmetic(3))
+        run(study_of(), whole, SimulatedExecutor(3))
         cut.append(*list(whole.events())[:after])
-        run(study_of(), cut, Arithmetic(2))
+        run(study_of(), cut, SimulatedExecutor(2))
         assert essence(cut) == essence(whole)
 
 
 def test_a_run_that_starts_from_members_resumes_from_its_log(study_of: Callable[..., Study], tmp_path: Path) -> None:
     with begun(tmp_path / "first") as first:
-        run(study_of(), first, Arithmetic(3))
+        run(study_of(), first, SimulatedExecutor(3))
         starts = [event.genome for event in first.events() if isinstance(event, Asked)][-4:]
     study = study_of(starts=starts)
     assert study.identity["starts"] == [list(start) for start in starts]
     with begun(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
-        run(study, whole, Arithmetic(3))
+        run(study, whole, SimulatedExecutor(3))
         cut.append(*list(whole.events())[:40])
-        run(study_of(starts=starts), cut, Arithmetic(2))
+        run(study_of(starts=starts), cut, SimulatedExecutor(2))
         assert essence(cut) == essence(whole)
         asked = [event.genome for event in whole.events() if isinstance(event, Asked)]
     assert tuple(asked[:7]) == (*starts, *study.space.lineage.founders)  # type: ignore[union-attr]
@@ -101,7 +102,7 @@ def test_a_run_that_starts_from_members_resumes_from_its_log(study_of: Callable[
 
 def test_candidates_that_fail_are_survived(study_of: Callable[..., Study], tmp_path: Path) -> None:
     with begun(tmp_path / "run") as log:
-        progress = run(study_of(), log, Arithmetic(2, fails=lambda job: job.number % 3 == 1))
+        progress = run(study_of(), log, SimulatedExecutor(2, fails=lambda job: job.number % 3 == 1))
     assert len(progress.losses) == 30
 
 
@@ -112,7 +113,7 @@ def test_a_hundred_members_hold_no_weights(study_of: Callable[..., Study], tmp_p
     assert isinstance(optimizer, Generational)
     assert isinstance(optimizer.engine, Breeder)
     with begun(tmp_path / "run") as log:
-        search(study, optimizer, Arithmetic(4), log, 115).run()
+        search(study, log, SimulatedExecutor(4), optimizer).run()
     members = optimizer.engine.members
     assert len(set(members)) == 100
     most = 4 * len(study.space.lineage.lattice.cells)
@@ -122,7 +123,7 @@ def test_a_hundred_members_hold_no_weights(study_of: Callable[..., Study], tmp_p
 def test_members_are_exported_as_they_were_scored(study_of: Callable[..., Study], tmp_path: Path) -> None:
     study = study_of()
     with begun(tmp_path / "run") as log:
-        run(study, log, Arithmetic())
+        run(study, log, SimulatedExecutor())
         genomes = [event.genome for event in log.events() if isinstance(event, Asked)]
     library = Library()
     resident = ResidentModel(study.space.decode(genomes[0]), library)
