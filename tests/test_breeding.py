@@ -1,10 +1,6 @@
 """Searches that breed: M2N2 over recipes, from the command line to the exported member."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +24,7 @@ from evomerge.spaces.lineage import LineageSpace
 from evomerge.study import Study, assemble
 from evomerge.testing.executors import SimulatedExecutor
 from evomerge.warm_start import recipes_of, starts_of
-from tests.cli.test_job import _wait_for_candidates, facts
+from tests.cli.test_job import survives_a_kill
 from tests.test_search import essence, run, search
 
 SPACE = """# Breeding for tests.
@@ -220,13 +216,4 @@ def test_what_cannot_be_bred_is_refused(bred: Path, make_settings: Callable[...,
 def test_kill_9_then_resume_is_the_run_that_was_not_killed(bred: Path, start: list[str]) -> None:
     if start:
         assert main([*SEARCH, "candidates=20", "run_dir=runs/first", "seed=1"]) == 0
-    command = [sys.executable, "-m", "evomerge.cli", *SEARCH, "candidates=120", "optimizer.members=100", *start]
-    assert subprocess.run([*command, "run_dir=runs/whole"], check=False).returncode == 0
-    process = subprocess.Popen([*command, "run_dir=runs/killed"])
-    _wait_for_candidates(bred / "runs" / "killed", 40)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    cut = facts(bred / "runs" / "killed")
-    assert ("told", 119) not in cut
-    assert main(["resume", "runs/killed"]) == 0
-    assert facts(bred / "runs" / "killed") == facts(bred / "runs" / "whole")
+    survives_a_kill([*SEARCH, "candidates=120", "optimizer.members=100", *start], bred, after=40)
