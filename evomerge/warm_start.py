@@ -85,9 +85,9 @@ def with_starts(space: Space, starts: Sequence[Start]) -> Space:
 
 
 def finalists_of(run_dir: Path) -> tuple[Finalist, ...]:
-    """The candidates that a finished run assessed in its finals; lowest mean loss first.
+    """The candidates that a finished run assessed in its finals, under whatever name; lowest mean loss first.
 
-    Those that broke constraints of the earlier search come last.
+    Those that broke constraints of the earlier search come last. A favourite that was never asked is none of them.
 
     Raises:
         ConfigError: If the folder holds no run, or one that is not finished.
@@ -96,12 +96,16 @@ def finalists_of(run_dir: Path) -> tuple[Finalist, ...]:
         events = list(log.events())
     if not any(isinstance(event, Finished) for event in events):
         raise ConfigError.at(WHERE, f"{run_dir} is not finished. Finish it: `evomerge resume {run_dir}`.")
-    genomes = {event.number: event.genome for event in events if isinstance(event, Asked)}
+    asked = {event.number: event for event in events if isinstance(event, Asked)}
     told = [event for event in events if isinstance(event, Told)]
     losses = {event.number: (total_violation(event.violations), sum(event.losses)) for event in told}
-    recipes = {event.name: event.recipe for event in events if isinstance(event, Assessed) and event.failure is None}
-    names = {number: f"candidate {number}" for number in sorted(losses, key=lambda number: (losses[number], number))}
-    return tuple(Finalist(name, genomes[n], recipes[name]) for n, name in names.items() if name in recipes)
+    assessed = [event for event in events if isinstance(event, Assessed) and event.kind == "finalist"]
+    recipes = {event.digest: event.recipe for event in assessed if event.failure is None}
+    found: dict[str, Finalist] = {}  # by digest: of candidates with one recipe one is enough
+    for number in sorted(losses, key=lambda number: (losses[number], number)):
+        if (digest := asked[number].digest) in recipes:
+            found.setdefault(digest, Finalist(f"candidate {number}", asked[number].genome, recipes[digest]))
+    return tuple(found.values())
 
 
 def genomes_by_gene(run_dir: Path) -> tuple[dict[str, Scalar], ...]:
@@ -170,7 +174,7 @@ def members_of(recipes: Mapping[str, Recipe], space: LineageSpace, source: Path)
             genomes[space.encode(recipe)] = None
         except NotInSpace as reason:
             reasons.setdefault(str(reason), []).append(name)
-    remedy = f"Or export one, `evomerge export {source} OUT`, and name OUT among the models and in breed.experts."
+    remedy = f"Export one, `evomerge export {source} OUT`, and name OUT among the models and in breed.experts."
     ConfigError.raise_if_any(
         Problem(WHERE, f"{', '.join(names)} of {source} cannot be bred from: {reason}. {remedy}")
         for reason, names in reasons.items()

@@ -17,8 +17,9 @@ GENES: list[Gene] = [FloatGene("weight", 0.0, 1.0), ChoiceGene("vote", ("none", 
 STARTS = ({"weight": 0.3, "vote": "none"}, {"weight": 0.2, "vote": "sign"})
 
 
-def assessed(name: str, kind: str = "finalist", failure: str | None = None) -> Assessed:
-    return Assessed(name, kind, "selection", "digest", {}, {"math": (0,)}, {"math": np.ones(1, np.float32)}, failure)
+def assessed(name: str, kind: str = "finalist", failure: str | None = None, digest: str | None = None) -> Assessed:
+    digest = digest or name.removeprefix("candidate ")
+    return Assessed(name, kind, "selection", digest, {}, {"math": (0,)}, {"math": np.ones(1, np.float32)}, failure)
 
 
 def run(folder: Path, *rest: Event, identity: dict[str, object] | None = None) -> Path:
@@ -38,6 +39,12 @@ def test_the_finalists_of_a_run_come_with_the_lowest_mean_loss_first(tmp_path: P
     folder = run(tmp_path / "run", *finals, *others, Finished("the budget is spent"))
     assert [finalist.name for finalist in finalists_of(folder)] == ["candidate 2", "candidate 0"]
     assert genomes_by_gene(folder) == STARTS
+
+
+def test_a_favourite_that_was_asked_is_among_them_once(tmp_path: Path) -> None:
+    finals = [assessed("candidate 0"), assessed("favourite", digest="1")]
+    folder = run(tmp_path / "run", *finals, Asked(4, (0.9, "none"), "1"), Told(4, (0.1, 0.1)), Finished("spent"))
+    assert [finalist.name for finalist in finalists_of(folder)] == ["candidate 1", "candidate 0"]
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
@@ -118,9 +125,9 @@ def test_recipes_that_are_no_members_are_refused_all_at_once() -> None:
     }
     with pytest.raises(ConfigError) as caught:
         members_of(recipes, space_of(), Path("runs/ties"))
-    remedy = "Or export one, `evomerge export runs/ties OUT`, and name OUT among the models and in breed.experts."
+    remedy = "Export one, `evomerge export runs/ties OUT`, and name OUT among the models and in breed.experts."
     first, second = map(str, caught.value.problems)
-    assert first.startswith('start_from: candidate 1, candidate 3 of runs/ties cannot be bred from: "b0" has {')
+    assert first.startswith('start_from: candidate 1, candidate 3 of runs/ties cannot be bred from: "b0" has gate: top')
     assert second.startswith("start_from: candidate 4 of runs/ties cannot be bred from: its dtype is float16")
     assert first.endswith(remedy)
     assert second.endswith(remedy)

@@ -13,7 +13,7 @@ from evomerge.documents import shown
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.spans import TensorSpan
-from evomerge.recipe.stages import Linear, Origin, Scale, StageValue, Weigh, stage_tree
+from evomerge.recipe.stages import Linear, Origin, Scale, StageValue, Weigh
 from evomerge.recipe.where import Where
 from evomerge.spaces.lineage.lattice import Cell, Lattice
 from evomerge.spaces.lineage.lineage import Floats
@@ -99,8 +99,9 @@ class _Sums:
         parts = Parts.of(pipe, len(blend.experts))
         if not (parts.is_affine and isinstance(parts.weigh, Weigh) and parts.scale is not None):
             others = [stage for stage in parts.stages if not isinstance(stage, Origin | Weigh | Linear | Scale)]
-            what = shown(stage_tree((others or [parts.reduce])[0]))
-            raise NotInSpace(f'"{source}" has {what}, and members are weighted sums of their models')
+            other = others[0] if others else parts.reduce
+            what = f'"{source}" has {other.slot}: {getattr(other, other.slot)}'
+            raise NotInSpace(f"{what}, and members are weighted sums of their models")
         weights = [weight * parts.scale for weight in parts.weigh.weigh]
         share_K = np.zeros(len(self.experts))
         for weight, expert in zip(weights, blend.experts, strict=True):

@@ -120,8 +120,8 @@ TIES = [{"gate": "top", "density": 0.5}, {"vote": "sign"}, *weighed(1, 1, reduce
 @pytest.mark.parametrize(
     ("mixed", "origin", "reason"),
     [
-        (recipe(PAIR | {"pipe": TIES}), "base", '"b0" has {density: 0.5, gate: top}, and members are weighted sums'),
-        (recipe({"experts": ["one", "two"], "pipe": [{"reduce": "sphere", "t": 0.5}]}), None, "has {reduce: sphere"),
+        (recipe(PAIR | {"pipe": TIES}), "base", '"b0" has gate: top, and members are weighted sums'),
+        (recipe({"experts": ["one", "two"], "pipe": [{"reduce": "sphere", "t": 0.5}]}), None, "has reduce: sphere"),
         (recipe(PAIR | {"pipe": weighed(0.5, 0.2)}), None, 'no member has "base" (zoo/base); name it in breed.experts'),
         (recipe({"experts": ["other"], "pipe": weighed(1)}), None, 'no member has "other"'),
         (recipe({"experts": ["one", "two"], "pipe": weighed(0.5, 0.2)}), "base", "add up to 0.7, counted from zero"),
