@@ -92,7 +92,8 @@ class Settings(Value):
         generation: Most candidates that are raced together; a larger generation of the optimiser's is cut.
         finalists: How many of them are scored on unseen items.
         seed: Of everything random.
-        start_from: Folder of a finished run, whose finalists are added to the seeds; or a recipe of the space.
+        start_from: Folder of a finished run, whose finalists are added to the seeds; or a recipe of the space. Where
+            members are bred, every recipe that is a weighted sum of their models is one of the space.
         starts: Those finalists or that recipe, filled in when the run begins, so that it needs the other no more.
         files: Names of the documents above, for messages.
     """

@@ -64,6 +64,8 @@ def essence(log: RunLog) -> dict[object, object]:
                 facts["told", event.number] = (event.losses, event.errors)
             case Failed(number, reason):
                 facts["failed", number] = reason
+            case Assessed():
+                facts["assessed", event.name, event.split] = {t: s.tolist() for t, s in event.responses.items()}
     return facts
 
 

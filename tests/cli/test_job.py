@@ -15,7 +15,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from evomerge.cli import main
-from evomerge.runs import Asked, Assessed, Evaluated, RunLog, Told
+from evomerge.runs import Asked, Assessed, RunLog, Told
+from tests.test_search import essence
 
 SEARCH = ["search", "search_space=tiny", "candidates=12", "finalists=2"]
 NSGA2 = [*SEARCH, "fitness=two", "optimizer=nsga2", "optimizer.population=4"]
@@ -23,19 +24,8 @@ NSGA2 = [*SEARCH, "fitness=two", "optimizer=nsga2", "optimizer.population=4"]
 
 def facts(run_dir: Path) -> dict[object, object]:
     """Candidates and scores of a run, whatever the order in which workers answered."""
-    found: dict[object, object] = {}
     with RunLog.read(run_dir) as log:
-        for event in log.events():
-            match event:
-                case Asked():
-                    found["asked", event.number] = (event.genome, event.digest)
-                case Evaluated():
-                    found["evaluated", event.number] = {t: s.tolist() for t, s in event.responses.items()}
-                case Told():
-                    found["told", event.number] = event.losses
-                case Assessed():
-                    found["assessed", event.name, event.split] = {t: s.tolist() for t, s in event.responses.items()}
-    return found
+        return essence(log)
 
 
 @pytest.fixture
