@@ -54,7 +54,8 @@ def _check_frame(recipe: Recipe, member: Recipe) -> None:
         raise NotInSpace("it takes its tokenizer from elsewhere than members")
     has_spans = any(rule.where and rule.where.span for blend in recipe.blends.values() for rule in blend.rules)
     if has_spans and recipe.identities[recipe.donor] != member.identities[member.donor]:
-        raise NotInSpace(f'its spans count entries of "{recipe.donor}", those of members entries of "{member.donor}"')
+        what = f'its spans count entries of "{recipe.donor}", those of members entries of "{member.donor}"'
+        raise NotInSpace(f"{what}; name the former first in breed.experts, or as breed.origin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,8 @@ class _Sums:
             start, stop = where.span or (stretch.start, stretch.stop)
             if start < cell.stop and cell.start < stop and where.matches(stretch.name, stretch.layer, stretch.role):
                 if cell.start < start or stop < cell.stop:
-                    what = f'"{source}" changes within {stretch.name}, but not where members may'
-                    raise NotInSpace(f"{what}; raise breed.resolution")
+                    what = f'"{source}" changes within tensors, but not where members may; raise breed.resolution'
+                    raise NotInSpace(what)
                 assert isinstance(rule, PipeRule), "the canonical form has no presets"
                 return self._sum(source, rule.pipe, stretch, cell)
         return self._origin(blend, stretch, cell)
@@ -110,8 +111,8 @@ class _Sums:
         if blend.origin is not None and not parts.from_zero:
             share_K += (1.0 - math.fsum(weights)) * self._origin(blend, stretch, cell)
         elif self.origin is not None and not parts.sums_to_one:
-            what = f'the weights of "{source}" add up to {math.fsum(weights):g}, counted from zero'
-            raise NotInSpace(f"{what}; members count from their origin")
+            what = f'weights of "{source}" do not add up to 1 and count from zero, those of members from breed.origin'
+            raise NotInSpace(f"{what}; leave that out")
         return share_K
 
     def _origin(self, blend: Blend, stretch: TensorSpan, cell: Cell) -> Floats:

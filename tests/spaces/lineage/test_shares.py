@@ -12,7 +12,7 @@ from evomerge.documents import Tree, parse
 from evomerge.recipe import ModelRef, Recipe
 from evomerge.recipe.spans import TensorSpan
 from evomerge.spaces.genes import Genome
-from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed
+from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, lattice_of
 from evomerge.spaces.starts import NotInSpace
 from evomerge.testing.lineages import small_lineage
 from tests.spaces.lineage.test_lineage import members
@@ -45,6 +45,20 @@ def test_a_member_is_found_again(member: Genome, origin: str | None) -> None:
     found = space.encode(space.decode(member))
     assert found == member
     assert space.decode(found).digest == space.decode(member).digest
+
+
+@settings(max_examples=20)
+@given(members())
+def test_a_member_is_found_on_a_finer_lattice_without_chromosomes(member: Genome) -> None:
+    space, lattice = space_of(), lattice_of(SMALL.lattice.stretches, (), resolution=6)
+    gram_LKK = np.zeros((len(lattice.cells), 3, 3))
+    document = space.document.model_copy(update={"breed": space.document.breed.model_copy(update={"chromosomes": ()})})
+    finer = bind_breed(document, MODELS, Lineage(NAMES, lattice, gram_LKK), "s.yaml")
+    found_LK = finer.lineage.coefficients(finer.encode(space.decode(member)))
+    own = zip(SMALL.lattice.cells, SMALL.coefficients(member), strict=True)
+    by_entry = {entry: row_K.tolist() for cell, row_K in own for entry in range(cell.start, cell.stop)}
+    for cell, row_K in zip(lattice.cells, found_LK, strict=True):
+        assert by_entry[cell.start] == by_entry[cell.stop - 1] == row_K.tolist()
 
 
 def value(recipe: Recipe, source: str, stretch: TensorSpan, entry: int) -> float:
@@ -124,14 +138,18 @@ TIES = [{"gate": "top", "density": 0.5}, {"vote": "sign"}, *weighed(1, 1, reduce
         (recipe({"experts": ["one", "two"], "pipe": [{"reduce": "sphere", "t": 0.5}]}), None, "has reduce: sphere"),
         (recipe(PAIR | {"pipe": weighed(0.5, 0.2)}), None, 'no member has "base" (zoo/base); name it in breed.experts'),
         (recipe({"experts": ["other"], "pipe": weighed(1)}), None, 'no member has "other"'),
-        (recipe({"experts": ["one", "two"], "pipe": weighed(0.5, 0.2)}), "base", "add up to 0.7, counted from zero"),
+        (
+            recipe({"experts": ["one", "two"], "pipe": weighed(0.5, 0.2)}),
+            "base",
+            'weights of "b0" do not add up to 1 and count from zero',
+        ),
         (recipe(PAIR | {"pipe": weighed(1, 0)}, route=[{"from": "b0", "layers": [0, 1]}]), "base", "it is routed"),
         (recipe(PAIR | {"pipe": weighed(1, 0)}, dtype="float16"), "base", "its dtype is float16, and that of members"),
         (recipe(PAIR | {"pipe": weighed(1, 0)}, tokenizer={"from": "two"}), "base", "takes its tokenizer from"),
         (
             recipe(PAIR | {"rules": [{"where": {"span": [0, 12]}, "pipe": weighed(1, 0)}]}),
             "base",
-            '"b0" changes within layers.0.attention, but not where members may; raise breed.resolution',
+            '"b0" changes within tensors, but not where members may; raise breed.resolution',
         ),
         (
             recipe({"experts": ["two"], "rules": [{"where": {"span": [0, 40]}, "pipe": weighed(0.5)}]}),
