@@ -72,6 +72,10 @@ ExecutorSettings: TypeAlias = Annotated[
 ]
 
 
+Start: TypeAlias = dict[str, float | int | str | bool] | tuple[float | int | str | bool, ...]
+"""An individual to start from: its values by name of gene, or a member, whose genome has no names."""
+
+
 class Settings(Value):
     """One run.
 
@@ -88,9 +92,9 @@ class Settings(Value):
         generation: Most candidates that are raced together; a larger generation of the optimiser's is cut.
         finalists: How many of them are scored on unseen items.
         seed: Of everything random.
-        start_from: Folder of a finished run, whose finalists are added to the seeds; or a recipe of the space.
-        starts: Those finalists or that recipe by name of gene, filled in when the run begins, so that it needs the
-            other no more.
+        start_from: Folder of a finished run, whose finalists are added to the seeds; or a recipe of the space. Where
+            members are bred, every recipe that is a weighted sum of their models is one of the space.
+        starts: Those finalists or that recipe, filled in when the run begins, so that it needs the other no more.
         files: Names of the documents above, for messages.
     """
 
@@ -106,7 +110,7 @@ class Settings(Value):
     finalists: int = pydantic.Field(default=8, ge=1)
     seed: int = pydantic.Field(default=0, ge=0)
     start_from: str | None = None
-    starts: tuple[dict[str, float | int | str | bool], ...] = ()
+    starts: tuple[Start, ...] = ()
     files: dict[str, str] = pydantic.Field(default_factory=dict)
 
     def file(self, document: str) -> str:

@@ -14,7 +14,7 @@ import torch
 
 from evomerge import seeds
 from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
-from evomerge.documents import Tree, parse
+from evomerge.documents import Tree, parse, tree_of
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
 from evomerge.execution.inline import InlineExecutor
@@ -32,7 +32,7 @@ from evomerge.runs.budget import Budget
 from evomerge.settings import InlineSettings, RaySettings, Settings
 from evomerge.spaces import SearchSpace, SpaceFile, bind, measured_in, parse_space
 from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, is_breed, lattice_of, parse_breed
-from evomerge.warm_start import genomes_of
+from evomerge.warm_start import with_starts
 
 ROUTED = 2.0
 """How much more layer routes may differ from their parents than merges of parameters, in standard deviations."""
@@ -72,8 +72,7 @@ class Study:
     @property
     def some_recipe(self) -> Recipe:
         """A recipe of the space: the first of its seeds, else one end of every gene."""
-        some = self.space.seeds[0] if self.space.seeds else None
-        return self.space.decode(some or tuple(_anything(gene) for gene in self.space.genes))
+        return _some_recipe(self.space)
 
     @property
     def budget(self) -> Budget:
@@ -105,28 +104,15 @@ def assemble(settings: Settings) -> Study:
     Raises:
         ConfigError: With all problems that can be told at this point.
     """
-    where = settings.file("search_space")
-    bred = is_breed(settings.search_space)
-    document = parse_breed(settings.search_space, where) if bred else parse_space(settings.search_space, where)
-    checkpoints = Library().open_all(document.models, where)
-    check_mergeable(checkpoints, where)
-    models = {
-        name: document.models[name].model_copy(update={"digest": digest_of(checkpoint)})
-        for name, checkpoint in checkpoints.items()
-    }
-    _check_digests(document.models, models, where)
-    space: SearchSpace | LineageSpace
-    if isinstance(document, BreedFile):
-        space = _bred(document, models, checkpoints, settings)
-    else:
-        space = _bound(document, models, checkpoints, settings)
+    space = with_starts(open_space(settings), settings.starts)
+    models = _some_recipe(space).models
     fitness = open_fitness(settings)
     ConfigError.raise_if_any(unknown_rivals(fitness.spec, models, settings.file("fitness")))
     identity = {
         "models": {name: model.digest for name, model in models.items()},
         "space": _digest(space.template),
         "genes": [gene.name for gene in space.genes],
-        "starts": list(settings.starts),
+        "starts": tree_of(settings)["starts"],
         "fitness": _digest(settings.fitness),
         "items": _digest({label: sorted(known.values()) for label, known in fitness.splits.digests.items()}),
         "banks": {label: bank.digest for label, bank in fitness.banks.items()},
@@ -140,27 +126,45 @@ def assemble(settings: Settings) -> Study:
     return study
 
 
+def open_space(settings: Settings) -> SearchSpace | LineageSpace:
+    """The space of a run, bound to its models; what the run starts from is not among its seeds yet.
+
+    Raises:
+        ConfigError: With all problems of the document and its models.
+    """
+    where = settings.file("search_space")
+    bred = is_breed(settings.search_space)
+    document = parse_breed(settings.search_space, where) if bred else parse_space(settings.search_space, where)
+    checkpoints = Library().open_all(document.models, where)
+    check_mergeable(checkpoints, where)
+    models = {
+        name: document.models[name].model_copy(update={"digest": digest_of(checkpoint)})
+        for name, checkpoint in checkpoints.items()
+    }
+    _check_digests(document.models, models, where)
+    if isinstance(document, BreedFile):
+        return _bred(document, models, checkpoints, where)
+    return _bound(document, models, checkpoints, where)
+
+
 def _bound(
-    document: SpaceFile, models: Mapping[str, ModelRef], checkpoints: Mapping[str, Checkpoint], settings: Settings
+    document: SpaceFile, models: Mapping[str, ModelRef], checkpoints: Mapping[str, Checkpoint], where: str
 ) -> SearchSpace:
     """A space of genes."""
-    where = settings.file("search_space")
     document = document.model_copy(update={"calibration": _calibration(document, where)})
     _check_statistics(document, models, where)
     space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
     if space.route is not None:
         some = space.decode(tuple(_anything(gene) for gene in space.genes))
         check_routable(checkpoints, some.donor, map(some.donor_of, space.route.sources), where)
-    return dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
+    return space
 
 
 def _bred(
-    document: BreedFile, models: Mapping[str, ModelRef], checkpoints: Mapping[str, Checkpoint], settings: Settings
+    document: BreedFile, models: Mapping[str, ModelRef], checkpoints: Mapping[str, Checkpoint], where: str
 ) -> LineageSpace:
     """A space of members, after measuring its models where that was not done before."""
-    where, breed = settings.file("search_space"), document.breed
-    if settings.starts:
-        raise ConfigError.at("start_from", "members are bred from their models alone. Leave start_from out.")
+    breed = document.breed
     experts = [checkpoints[name] for name in breed.experts]
     origin = checkpoints[breed.origin] if breed.origin else None
     stretches = stretches_of(origin or experts[0])
@@ -273,6 +277,10 @@ def _device(executor: InlineSettings | RaySettings) -> str:
     if executor.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return executor.device
+
+
+def _some_recipe(space: SearchSpace | LineageSpace) -> Recipe:
+    return space.decode(space.seeds[0] if space.seeds else tuple(_anything(gene) for gene in space.genes))
 
 
 def _anything(gene: Any) -> Any:

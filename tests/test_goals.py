@@ -1,7 +1,7 @@
 """Searches whose candidates are compared with models: agreement, forgetting, constraints."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evomerge.errors import ConfigError, EvomergeError
-from evomerge.execution import Executor, Job, Outcome
+from evomerge.execution import Executor, Job
 from evomerge.finals import assess, entries, models_before
 from evomerge.merging import Library, size_of
 from evomerge.runs import Assessed, Evaluated, Failed, RunLog, Started, Told
@@ -18,6 +18,7 @@ from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble
+from evomerge.testing.executors import SimulatedExecutor
 
 GOALS: dict[str, Any] = {
     "tasks": {
@@ -34,32 +35,14 @@ GOALS: dict[str, Any] = {
 SAMPLED = {"estimator": {"name": "parent", "items": 12}, "racing": {"name": "halving", "first": 6}}
 
 
-class Opinionated:
-    """An executor without models: each recipe has its own answer to every item, one of four."""
-
-    def __init__(self, fails: Callable[[Job], bool] = lambda job: False) -> None:
-        self.capacity = 2
-        self._flying: list[Job] = []
-        self._fails = fails
-
-    def submit(self, job: Job) -> None:
-        self._flying.append(job)
-
-    def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
-        job = self._flying.pop()
-        if self._fails(job):
-            return [Outcome(job.number, failure="it fell over")]
-        answers = {label: choices(job.recipe.digest, label, items) for label, items in job.items.items()}
-        responses = {label: answers_I if label == "like" else answers_I % 2 for label, answers_I in answers.items()}
-        return [Outcome(job.number, job.items, responses)]
-
-    def close(self) -> None:
-        self._flying.clear()
+def opinion(digest: str, label: str, item: int) -> float:
+    """One of four answers to every item, each recipe's own; agreement hears which, other metrics whether it is odd."""
+    draw = hashlib.sha256(f"{digest} {label} {item}".encode()).digest()[0]
+    return draw % (4 if label == "like" else 2)
 
 
-def choices(digest: str, label: str, items: Sequence[int]) -> np.ndarray:
-    draws = [hashlib.sha256(f"{digest} {label} {item}".encode()).digest()[0] for item in items]
-    return np.array([draw % 4 for draw in draws], np.float32)
+def opinionated(fails: Callable[[Job], bool] = lambda job: False) -> Executor:
+    return SimulatedExecutor(2, fails, opinion)
 
 
 @pytest.fixture
@@ -79,7 +62,7 @@ def log(tmp_path: Path) -> Iterator[RunLog]:
 
 def run(study: Study, log: RunLog, executor: Executor | None = None) -> None:
     """As the command does."""
-    executor = executor or Opinionated()
+    executor = executor or opinionated()
     if not list(log.events()):
         log.append(Started(study.identity))
     optimizer, models = study.optimizer(), models_before(study.some_recipe, study.fitness)
@@ -174,7 +157,7 @@ def test_a_failed_candidate_breaks_constraints_as_far_as_the_worst(
     make_study: Callable[..., Study], log: RunLog
 ) -> None:
     study = make_study()
-    run(study, log, Opinionated(lambda job: job.number in (1, 7) and "mix" in job.recipe.blends))
+    run(study, log, opinionated(lambda job: job.number in (1, 7) and "mix" in job.recipe.blends))
     told = {event.number: event for event in log.events() if isinstance(event, Told)}
     failed = {event.number for event in log.events() if isinstance(event, Failed)}
     assert failed == {1, 7}
@@ -188,7 +171,7 @@ def test_a_model_that_cannot_be_scored_ends_the_search_with_its_name(
     make_study: Callable[..., Study], log: RunLog
 ) -> None:
     with pytest.raises(EvomergeError, match=r"^Candidates are compared with ja and base, and there are no scores"):
-        run(make_study(), log, Opinionated(lambda job: True))
+        run(make_study(), log, opinionated(lambda job: True))
 
 
 def test_models_are_those_of_the_search_space(make_study: Callable[..., Study]) -> None:

@@ -1,63 +1,26 @@
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from evomerge.checkpoints import Checkpoint
 from evomerge.errors import ConfigError, EvomergeError
-from evomerge.execution import Executor, Job, Outcome
+from evomerge.execution import Executor
 from evomerge.finals import assess, entries
-from evomerge.fitness.estimators import Scores
 from evomerge.fitness.racing import ranked
 from evomerge.merging import Library, Merge
 from evomerge.optimizers.base import Optimizer
-from evomerge.recipe import Recipe
 from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, RunLog, Started, Told
-from evomerge.runs.budget import Budget
 from evomerge.runs.progress import Progress
 from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble
-
-
-class Arithmetic:
-    """An executor without models: scores follow from the recipe's weights, as fast as a search can ask.
-
-    It obeys the same protocol as the others; `fails` says which recipes fail, `order` how outcomes arrive.
-    """
-
-    def __init__(self, capacity: int = 1, fails: Callable[[Job], bool] = lambda job: False) -> None:
-        self.capacity = capacity
-        self.jobs: list[Job] = []
-        self._flying: list[Job] = []
-        self._fails = fails
-
-    def submit(self, job: Job) -> None:
-        assert len(self._flying) < self.capacity
-        self.jobs.append(job)
-        self._flying.append(job)
-
-    def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
-        if not self._flying:
-            return []
-        job = self._flying.pop()  # last in, first out: the worst order for a careless driver
-        if self._fails(job):
-            return [Outcome(job.number, failure="it fell over")]
-        return [Outcome(job.number, job.items, {t: answers(job.recipe, t, i) for t, i in job.items.items()})]
-
-    def close(self) -> None:
-        self._flying.clear()
-
-
-def answers(recipe: Recipe, task: str, items: Sequence[int]) -> Scores:
-    """Made up, but each item's own, whichever others are asked with it."""
-    draws = [hashlib.sha256(f"{recipe.digest} {task} {item}".encode()).digest()[0] for item in items]
-    return np.array([draw % 2 for draw in draws], np.float32)
+from evomerge.testing.executors import SimulatedExecutor
 
 
 @pytest.fixture
@@ -73,54 +36,56 @@ def log(tmp_path: Path) -> Iterator[RunLog]:
 
 
 def run(study: Study, log: RunLog, executor: Executor, watch: Callable[[Event], None] = lambda event: None) -> Progress:
-    return search(study, study.optimizer(), executor, log, study.settings.candidates, watch).run()
+    return search(study, log, executor, watch=watch).run()
 
 
 def search(
     study: Study,
-    optimizer: Optimizer,
-    executor: Executor,
     log: RunLog,
-    candidates: int,
+    executor: Executor,
+    optimizer: Optimizer | None = None,
     watch: Callable[[Event], None] = lambda event: None,
 ) -> Search:
-    examiner = examiner_of(log, study.fitness, study.settings.seed)
-    return Search(study.space, optimizer, executor, examiner, log, Budget(candidates), watch=watch)
+    examiner, largest = examiner_of(log, study.fitness, study.settings.seed), study.settings.generation
+    optimizer = optimizer or study.optimizer()
+    return Search(study.space, optimizer, executor, examiner, log, study.budget, largest, watch)
 
 
 def essence(log: RunLog) -> dict[object, object]:
     """What a run is, whatever the order in which workers answered."""
-    facts: dict[object, object] = {}
+    facts: dict[object, Any] = defaultdict(list)
     for event in log.events():
         match event:
-            case Asked():
-                facts["asked", event.number] = (event.genome, event.digest)
-            case Evaluated():
-                facts["evaluated", event.number] = {task: scores.tolist() for task, scores in event.responses.items()}
+            case Asked(number, genome, digest, generation):
+                facts["asked", number] = (genome, digest, generation)
+            case Evaluated(number=number, items=items, responses=responses):
+                facts["answered", number].append([(t, items[t], responses[t].tolist()) for t in sorted(items)])
             case Told():
-                facts["told", event.number] = event.losses
-            case Failed():
-                facts["failed", event.number] = event.reason
+                facts["told", event.number] = (event.losses, event.errors)
+            case Failed(number, reason):
+                facts["failed", number] = reason
+            case Assessed():
+                facts["assessed", event.name, event.split] = {t: s.tolist() for t, s in event.responses.items()}
     return facts
 
 
 class TestTheLoop:
     def test_spends_its_budget(self, study: Study, log: RunLog) -> None:
-        run(study, log, Arithmetic())
+        run(study, log, SimulatedExecutor())
         numbers = [event.number for event in log.events() if isinstance(event, Told)]
         assert sorted(numbers) == list(range(13))
 
     def test_logs_before_it_acts(self, study: Study, log: RunLog) -> None:
         """Whoever watches finds the event in the log already."""
         seen: list[bool] = []
-        run(study, log, Arithmetic(), lambda event: seen.append(type(event) is type(list(log.events())[-1])))
+        run(study, log, SimulatedExecutor(), lambda event: seen.append(type(event) is type(list(log.events())[-1])))
         assert len(seen) == 3 * 13
 
     def test_is_the_same_for_one_worker_and_for_five(self, study: Study, tmp_path: Path) -> None:
         facts = []
         for capacity in (1, 5):
             with RunLog.create(tmp_path / str(capacity)) as log:
-                run(study, log, Arithmetic(capacity))
+                run(study, log, SimulatedExecutor(capacity))
                 facts.append(essence(log))
         assert facts[0] == facts[1]
 
@@ -128,23 +93,23 @@ class TestTheLoop:
     @pytest.mark.parametrize("capacity", [1, 3])
     def test_resumes_from_any_prefix_of_its_log(self, study: Study, tmp_path: Path, after: int, capacity: int) -> None:
         with RunLog.create(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
-            run(study, whole, Arithmetic(capacity))
+            run(study, whole, SimulatedExecutor(capacity))
             cut.append(*list(whole.events())[:after])
-            run(study, cut, Arithmetic(capacity))
+            run(study, cut, SimulatedExecutor(capacity))
             assert essence(cut) == essence(whole)
 
     def test_resumes_with_fewer_workers_than_it_had(self, study: Study, tmp_path: Path) -> None:
         with RunLog.create(tmp_path / "whole") as whole, RunLog.create(tmp_path / "cut") as cut:
-            run(study, whole, Arithmetic(4))
+            run(study, whole, SimulatedExecutor(4))
             cut.append(*list(whole.events())[:4])  # four candidates asked, none told
-            run(study, cut, Arithmetic(1))
+            run(study, cut, SimulatedExecutor(1))
             assert essence(cut) == essence(whole)
 
     def test_does_not_score_a_recipe_twice(self, make_settings: Callable[..., Settings], log: RunLog) -> None:
         study = assemble(make_settings(candidates=3))
         uniform = study.space.seeds[0]
-        executor = Arithmetic()
-        search(study, _Repeating(uniform), executor, log, 3).run()
+        executor = SimulatedExecutor()
+        search(study, log, executor, Repeating(uniform)).run()
         assert len(executor.jobs) == 1
         twins = [event.twin for event in log.events() if isinstance(event, Evaluated)]
         assert twins == [None, 0, 0]
@@ -153,8 +118,8 @@ class TestTheLoop:
         self, make_settings: Callable[..., Settings], log: RunLog
     ) -> None:
         study = assemble(make_settings(candidates=3))
-        executor = Arithmetic(capacity=3)
-        search(study, _Repeating(study.space.seeds[0]), executor, log, 3).run()
+        executor = SimulatedExecutor(capacity=3)
+        search(study, log, executor, Repeating(study.space.seeds[0])).run()
         assert len(executor.jobs) == 1
         assert sum(isinstance(event, Told) for event in log.events()) == 3
 
@@ -163,36 +128,36 @@ class TestTheLoop:
         self, study: Study, log: RunLog, capacity: int
     ) -> None:
         """Whatever the number of workers, so that the search goes the same way."""
-        run(study, log, Arithmetic(capacity, fails=lambda job: job.number in (4, 5)))
+        run(study, log, SimulatedExecutor(capacity, fails=lambda job: job.number in (4, 5)))
         losses = {event.number: event.losses for event in log.events() if isinstance(event, Told)}
         scored = [losses[number] for number in (0, 1, 2, 3, 6, 7)]  # generations of four
         assert losses[4] == losses[5] == tuple(max(column) for column in zip(*scored, strict=True))
 
     def test_a_search_whose_candidates_all_fail_ends(self, study: Study, log: RunLog) -> None:
-        run(study, log, Arithmetic(fails=lambda job: True))
+        run(study, log, SimulatedExecutor(fails=lambda job: True))
         assert sum(isinstance(event, Failed) for event in log.events()) == 13
         assert {event.losses for event in log.events() if isinstance(event, Told)} == {(1.0, 1.0)}
 
     def test_an_exhausted_space_ends_the_search(self, make_settings: Callable[..., Settings], log: RunLog) -> None:
         study = assemble(make_settings(candidates=50))
-        search(study, _Repeating(study.space.seeds[0], times=4), Arithmetic(), log, 50).run()
+        search(study, log, SimulatedExecutor(), Repeating(study.space.seeds[0], times=4)).run()
         assert sum(isinstance(event, Told) for event in log.events()) == 4
 
     def test_refuses_a_log_that_another_search_wrote(
         self, study: Study, make_settings: Callable[..., Settings], log: RunLog
     ) -> None:
-        run(study, log, Arithmetic())
+        run(study, log, SimulatedExecutor())
         other = assemble(make_settings(optimizer={"name": "nsga2", "population": 4}, candidates=13, seed=1))
         with pytest.raises(EvomergeError, match=r"the log says .* this installation proposes"):
-            run(other, log, Arithmetic())
+            run(other, log, SimulatedExecutor())
 
 
 class TestTheFinals:
     def test_score_finalists_and_references_on_every_split(self, study: Study, log: RunLog) -> None:
-        progress = run(study, log, Arithmetic())
+        progress = run(study, log, SimulatedExecutor())
         field = entries(study.space, progress, None, num_finalists=3)
         assert [entry.kind for entry in field] == ["finalist"] * 3 + ["reference"] * 4
-        executor = Arithmetic(2)
+        executor = SimulatedExecutor(2)
         assess(field, executor, study.fitness, log, lambda event: None)
         results = Results(log, study.fitness)
         assert set(results.contenders) == {entry.name for entry in field}
@@ -200,9 +165,9 @@ class TestTheFinals:
         assert results.best() in results.front("selection")
 
     def test_the_test_split_is_touched_by_nothing_else(self, study: Study, log: RunLog) -> None:
-        progress = run(study, log, Arithmetic())
+        progress = run(study, log, SimulatedExecutor())
         log.write_items(study.fitness.item_rows())
-        assess(entries(study.space, progress, None, 2), Arithmetic(), study.fitness, log, lambda event: None)
+        assess(entries(study.space, progress, None, 2), SimulatedExecutor(), study.fitness, log, lambda event: None)
         split = {place: name for place, (name, _) in log.items().items()}
         for event in log.events():
             if isinstance(event, Evaluated | Assessed):
@@ -210,21 +175,21 @@ class TestTheFinals:
                 assert {split[task, item] for task, items in event.items.items() for item in items} == {wanted}
 
     def test_go_on_where_they_stopped(self, study: Study, log: RunLog) -> None:
-        progress = run(study, log, Arithmetic())
+        progress = run(study, log, SimulatedExecutor())
         field = entries(study.space, progress, None, 2)
-        assess(field[:1], Arithmetic(), study.fitness, log, lambda event: None)
-        executor = Arithmetic()
+        assess(field[:1], SimulatedExecutor(), study.fitness, log, lambda event: None)
+        executor = SimulatedExecutor()
         assess(field, executor, study.fitness, log, lambda event: None)
         assert len(executor.jobs) == 3 * (len(field) - 1)
 
     def test_the_favourite_enters_beside_the_best_seen(self, study: Study, log: RunLog) -> None:
-        progress = run(study, log, Arithmetic())
+        progress = run(study, log, SimulatedExecutor())
         favourite = tuple(0.25 for _ in study.space.genes)
         field = entries(study.space, progress, favourite, 2)
         assert [entry.name for entry in field if entry.kind == "finalist"][-1] == "favourite"
 
     def test_failures_do_not_enter(self, study: Study, log: RunLog) -> None:
-        progress = run(study, log, Arithmetic(fails=lambda job: job.number > 0))
+        progress = run(study, log, SimulatedExecutor(fails=lambda job: job.number > 0))
         field = entries(study.space, progress, None, 5)
         assert [entry.name for entry in field if entry.kind == "finalist"] == ["candidate 0"]
 
@@ -288,7 +253,7 @@ def test_ranked_layers() -> None:
     assert ranked([(1, 1), (0, 2), (2, 2), (0, 1)]) == [[3], [0, 1], [2]]
 
 
-class _Repeating:
+class Repeating:
     """Proposes one genome again and again."""
 
     def __init__(self, genome: tuple[object, ...], times: int = 10**6) -> None:

@@ -1,9 +1,8 @@
 """Searches that ask some items, block by block and rung by rung."""
 
 import dataclasses
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,53 +10,20 @@ import numpy as np
 import pytest
 
 from evomerge.documents import tree_of
-from evomerge.execution import Job, Outcome
+from evomerge.execution import Job
 from evomerge.fitness import Objectives
 from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.optimizers.base import Scored
 from evomerge.recipe.references import parents, references
-from evomerge.runs import Asked, Assessed, Evaluated, Event, Failed, RunLog, Started, Told
+from evomerge.runs import Asked, Assessed, Evaluated, Event, RunLog, Started, Told
 from evomerge.runs.budget import Budget
-from evomerge.runs.results import Results, examiner_of
-from evomerge.search import Search
+from evomerge.runs.results import Results
 from evomerge.settings import Settings
 from evomerge.study import Study, assemble
+from evomerge.testing.executors import SimulatedExecutor
+from tests.test_search import Repeating, essence, search
 
 PARENT = {"estimator": {"name": "parent", "items": 12}, "racing": {"name": "halving", "first": 3}}
-
-
-class Able:
-    """An executor without models: each recipe has an ability, each item a difficulty, the same in whatever block."""
-
-    def __init__(self, capacity: int = 1, fails: Callable[[Job], bool] = lambda job: False) -> None:
-        self.capacity = capacity
-        self.jobs: list[Job] = []
-        self._flying: list[Job] = []
-        self._fails = fails
-
-    def submit(self, job: Job) -> None:
-        assert len(self._flying) < self.capacity
-        self.jobs.append(job)
-        self._flying.append(job)
-
-    def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
-        job = self._flying.pop()  # last in, first out: the worst order for a careless driver
-        if self._fails(job):
-            return [Outcome(job.number, failure="it fell over")]
-        responses = {task: scores(job.recipe.digest, task, items) for task, items in job.items.items()}
-        return [Outcome(job.number, job.items, responses, merge_s=1.0, score_s=0.5, tokens=7)]
-
-    def close(self) -> None:
-        self._flying.clear()
-
-
-def scores(digest: str, task: str, items: Sequence[int]) -> np.ndarray:
-    ability = draw(digest, task)
-    return np.array([ability > 0.6 * draw(task, str(item)) + 0.4 * draw(digest, str(item)) for item in items], "f4")
-
-
-def draw(*words: str) -> float:
-    return int(hashlib.sha256(" ".join(words).encode()).hexdigest()[:8], 16) / 16**8
 
 
 @pytest.fixture
@@ -80,34 +46,13 @@ def make_log(tmp_path: Path) -> Iterator[Callable[[Study], RunLog]]:
         recipe, items = study.some_recipe, study.fitness.items("search")
         for name in parents(recipe):
             alone = references(recipe)[name]
-            responses = {task: scores(alone.digest, task, positions) for task, positions in items.items()}
+            responses = SimulatedExecutor().responses(alone, items)
             logs[-1].append(Assessed(name, "reference", "search", alone.digest, tree_of(alone), items, responses))
         return logs[-1]
 
     yield make
     for log in logs:
         log.close()
-
-
-def search(study: Study, log: RunLog, executor: Able, optimizer: Any = None) -> Search:
-    examiner = examiner_of(log, study.fitness, study.settings.seed)
-    largest = study.settings.generation
-    return Search(study.space, optimizer or study.optimizer(), executor, examiner, log, study.budget, largest)
-
-
-def essence(log: RunLog) -> dict[object, object]:
-    facts: dict[object, object] = defaultdict(list)
-    for event in log.events():
-        match event:
-            case Asked(number, genome, digest, generation):
-                facts["asked", number] = (genome, digest, generation)
-            case Evaluated(number=number, items=items, responses=responses):
-                facts["answered", number].append([(t, items[t], responses[t].tolist()) for t in sorted(items)])
-            case Told():
-                facts["told", event.number] = (event.losses, event.errors)
-            case Failed(number, reason):
-                facts["failed", number] = reason
-    return facts
 
 
 def recorded(log: RunLog) -> list[tuple[Event, ...]]:
@@ -140,7 +85,7 @@ class TestBlocksAndRungs:
     def test_no_item_is_asked_twice_and_half_go_on_after_each_rung(self, make_study: Make, make_log: Log) -> None:
         study = make_study()
         log = make_log(study)
-        search(study, log, Able()).run()
+        search(study, log, SimulatedExecutor()).run()
         asked = asked_of(log, "math")
         assert all(len(set(items)) == len(items) for items in asked.values())
         generation = [event.number for event in log.events() if isinstance(event, Asked) and event.generation == 0]
@@ -151,7 +96,7 @@ class TestBlocksAndRungs:
         study, facts = make_study(), []
         for capacity in (1, 5):
             log = make_log(study)
-            search(study, log, Able(capacity, fails=lambda job: job.number in (4, 9))).run()
+            search(study, log, SimulatedExecutor(capacity, fails=lambda job: job.number in (4, 9))).run()
             facts.append(essence(log))
         assert facts[0] == facts[1]
         assert ("failed", 4) in facts[0]
@@ -162,29 +107,29 @@ class TestBlocksAndRungs:
         study = make_study(PARENT | {"racing": racing, "promotion": 16})
         whole, cut = make_log(study), make_log(study)
         transactions = recorded(whole)
-        search(study, whole, Able(3, fails=lambda job: job.number == 5)).run()
+        search(study, whole, SimulatedExecutor(3, fails=lambda job: job.number == 5)).run()
         for batch in transactions[:after]:
             cut.append(*batch)
-        search(study, cut, Able(1, fails=lambda job: job.number == 5)).run()
+        search(study, cut, SimulatedExecutor(1, fails=lambda job: job.number == 5)).run()
         assert essence(cut) == essence(whole)
 
     def test_an_optimiser_that_never_waits_is_raced_in_generations(self, make_study: Make, make_log: Log) -> None:
         study = make_study(optimizer={"name": "random"}, candidates=10, generation=4)
         log = make_log(study)
-        search(study, log, Able()).run()
+        search(study, log, SimulatedExecutor()).run()
         generations = [event.generation for event in log.events() if isinstance(event, Asked)]
         assert generations == [0] * 4 + [1] * 4 + [2] * 2
 
     def test_a_population_is_one_generation(self, make_study: Make, make_log: Log) -> None:
         study = make_study(optimizer={"name": "nsga2", "population": 20}, candidates=40)
         log = make_log(study)
-        search(study, log, Able()).run()
+        search(study, log, SimulatedExecutor()).run()
         assert Counter(event.generation for event in log.events() if isinstance(event, Asked)) == {0: 20, 1: 20}
 
     def test_the_best_are_promoted(self, make_study: Make, make_log: Log) -> None:
         study = make_study(PARENT | {"promotion": 20})
         log = make_log(study)
-        progress = search(study, log, Able()).run()
+        progress = search(study, log, SimulatedExecutor()).run()
         asked = asked_of(log, "ja")
         promoted = {number for number, items in asked.items() if len(items) > 12}
         assert 0 < len(promoted) < len(asked)
@@ -196,14 +141,14 @@ class TestBlocksAndRungs:
     def test_a_twin_is_asked_nothing_and_told_the_same(self, make_study: Make, make_log: Log) -> None:
         study = make_study(candidates=5)
         log = make_log(study)
-        search(study, log, Able(2), _Repeating(study.space.seeds[0])).run()
+        search(study, log, SimulatedExecutor(2), Repeating(study.space.seeds[0])).run()
         assert len(asked_of(log, "math")) == 1
         assert len({event.losses for event in log.events() if isinstance(event, Told)}) == 1
 
     def test_all_candidates_failing_ends_the_search(self, make_study: Make, make_log: Log) -> None:
         study = make_study()
         log = make_log(study)
-        progress = search(study, log, Able(fails=lambda job: True)).run()
+        progress = search(study, log, SimulatedExecutor(fails=lambda job: True)).run()
         assert len(progress.failures) == 22
         assert progress.scored == []
 
@@ -247,14 +192,14 @@ def test_neither_workers_nor_crashes_nor_late_failures_change_a_run(
 
     whole = make_log(study)
     transactions = recorded(whole)
-    search(study, whole, Able(1, falls_late)).run()
+    search(study, whole, SimulatedExecutor(1, falls_late)).run()
     facts = essence(whole)
     assert any(("failed", number) in facts for number in (1, 6, 7, 8))
     for capacity, after in ((4, 0), (1, 9), (3, 23), (2, len(transactions) - 2)):
         cut = make_log(study)
         for batch in transactions[:after]:
             cut.append(*batch)
-        search(study, cut, Able(capacity, falls_late)).run()
+        search(study, cut, SimulatedExecutor(capacity, falls_late)).run()
         assert essence(cut) == facts
     results = Results(whole, study.fitness)
     assert all(candidate.failure or candidate.losses for candidate in results.candidates)
@@ -289,14 +234,14 @@ class TestBanks:
             study = make_study(fitness | {"recalibrate": recalibrate})
             whole = make_log(study)
             transactions = recorded(whole)
-            search(study, whole, Able(2)).run()
+            search(study, whole, SimulatedExecutor(2)).run()
             facts[recalibrate] = essence(whole)
         assert facts[False]["told", 0] == facts[True]["told", 0]
         assert facts[False] != facts[True]
         cut = make_log(study)
         for batch in transactions[:after]:
             cut.append(*batch)
-        search(study, cut, Able(1)).run()
+        search(study, cut, SimulatedExecutor(1)).run()
         assert essence(cut) == facts[True]
 
     def test_another_bank_is_another_run(self, make_study: Make, fitness: dict[str, Any], tmp_path: Path) -> None:
@@ -320,7 +265,7 @@ class TestRotation:
         for rotation in (0.5, 1.0):
             study = make_study({"estimator": estimator, "rotation": rotation})
             log = make_log(study)
-            progress = search(study, log, Able()).run()
+            progress = search(study, log, SimulatedExecutor()).run()
             items = defaultdict(set)
             for number, asked in asked_of(log, "math").items():
                 items[progress.generations[number]] |= set(asked)
@@ -339,7 +284,7 @@ class TestWhatIsTold:
         optimizer = study.optimizer()
         tell = optimizer.tell
         optimizer.tell = lambda number, scored: (told.update({number: scored}), tell(number, scored))[1]  # type: ignore
-        search(study, make_log(study), Able(), optimizer).run()
+        search(study, make_log(study), SimulatedExecutor(), optimizer).run()
         num_items = sum(map(len, study.fitness.search_items.values()))
         for scored in told.values():
             assert scored.items_I.shape == (num_items,)
@@ -349,7 +294,7 @@ class TestWhatIsTold:
     def test_results_tell_what_the_search_was_told(self, make_study: Make, make_log: Log) -> None:
         study = make_study()
         log = make_log(study)
-        progress = search(study, log, Able()).run()
+        progress = search(study, log, SimulatedExecutor()).run()
         results = Results(log, study.fitness)
         for candidate in results.candidates:
             assert candidate.losses == progress.losses[candidate.number]
@@ -359,27 +304,11 @@ class TestWhatIsTold:
     @pytest.mark.parametrize(("limit", "spent"), [("items", 100), ("tokens", 60), ("seconds", 12)])
     def test_a_budget_ends_the_search(self, make_study: Make, make_log: Log, limit: str, spent: int) -> None:
         study = make_study(candidates=500, **{limit: spent})
-        used = search(study, make_log(study), Able()).run().spent
+        used = search(study, make_log(study), SimulatedExecutor()).run().spent
         assert spent <= getattr(used, limit) < 3 * spent
         assert study.budget == Budget(500, **{limit: spent})
 
     def test_models_that_cannot_be_scored_end_the_search(self, make_study: Make, tmp_path: Path) -> None:
         study = make_study()
         with RunLog.create(tmp_path / "bare") as log, pytest.raises(Exception, match="no model could be scored"):
-            search(study, log, Able()).run()
-
-
-class _Repeating:
-    """Proposes one genome again and again."""
-
-    def __init__(self, genome: tuple[object, ...]) -> None:
-        self._genome = genome
-
-    def ask(self) -> tuple[object, ...]:
-        return self._genome
-
-    def tell(self, number: int, scored: Scored) -> None:
-        pass
-
-    def favourite(self) -> None:
-        return None
+            search(study, log, SimulatedExecutor()).run()

@@ -18,9 +18,8 @@ from evomerge.runs.log import check_free, identity_of
 from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings, save_settings
-from evomerge.spaces.genes import Scalar
-from evomerge.study import Study, assemble
-from evomerge.warm_start import finalists_of, recipe_as_start
+from evomerge.study import Study, assemble, open_space
+from evomerge.warm_start import starts_of
 
 
 def begin(settings: Settings, run_dir: Path) -> int:
@@ -33,7 +32,8 @@ def begin(settings: Settings, run_dir: Path) -> int:
     """
     check_free(run_dir)
     if settings.start_from is not None:
-        settings = settings.model_copy(update={"starts": _starts(settings, Path(settings.start_from))})
+        starts = starts_of(Path(settings.start_from), open_space(settings))
+        settings = settings.model_copy(update={"starts": starts})
     study = assemble(settings)
     with RunLog.create(run_dir) as log:
         save_settings(settings, run_dir)
@@ -41,13 +41,6 @@ def begin(settings: Settings, run_dir: Path) -> int:
         log.write_items(study.fitness.item_rows())
         log.append(Started(study.identity))
         return _carry_on(study, log)
-
-
-def _starts(settings: Settings, source: Path) -> tuple[dict[str, Scalar], ...]:
-    """The genomes of an earlier run's finalists, or of a recipe."""
-    if source.suffix in (".yaml", ".yml"):
-        return (recipe_as_start(source, assemble(settings).space),)
-    return finalists_of(source)
 
 
 def go_on(settings: Settings, run_dir: Path) -> int:

@@ -132,7 +132,7 @@ def _load(library: _Library, spec: FitnessSpec, label: str, where: str) -> Score
             ConfigError.raise_if_any(_code_problems(file, where))
         task = library.load(file)
         documents = [dict(doc) for doc in task.eval_docs]
-        if task.OUTPUT_TYPE == "generate_until":
+        if entry.generation and task.OUTPUT_TYPE == "generate_until":
             task.set_config(key="generation_kwargs", value=entry.generation, update=True)
         ConfigError.raise_if_any(_problems(task, entry, spec, where))
         _set_examples(task, entry)

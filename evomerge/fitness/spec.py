@@ -34,7 +34,7 @@ class TaskEntry(Value):
         filter: The task's answer filter; absent: the only one it has.
         num_fewshot: Examples in the prompt; absent: what the task says, else none.
         generation: How answers are written where that differs from the task's file, in lm-eval's words
-            (`{max_gen_toks: 1024, until: []}`).
+            (`{max_gen_toks: 1024, until: []}`); absent: as the file says.
         bank: The task's item bank, relative to the working directory; for estimators and selectors that need one.
     """
 
@@ -42,7 +42,7 @@ class TaskEntry(Value):
     metric: Metric
     filter: str | None = None
     num_fewshot: int | None = pydantic.Field(default=None, ge=0)
-    generation: dict[str, Tree] = pydantic.Field(default_factory=dict)
+    generation: dict[str, Tree] | None = None
     bank: str | None = pydantic.Field(default=None, min_length=1)
 
     @property

@@ -158,8 +158,10 @@ def fingerprint(task: Task, metric: str | Measure, filter_name: str, spec: Fitne
     """
     config = {name: value for name, value in task.dump_config().items() if name not in _ELSEWHERE}
     measured = metric if isinstance(metric, str) else tree_of(metric)
-    chat = (spec.apply_chat_template, spec.system_instruction, spec.enable_thinking, spec.think_end_token)
-    parts = (config, str(task.VERSION), measured, filter_name, spec.max_length, *chat)
+    chat = {"system_instruction", "enable_thinking", "think_end_token"}
+    said = spec.model_dump(include=chat, exclude_none=True)  # runs and banks from before these words keep their digests
+    known = (config, str(task.VERSION), measured, filter_name, spec.max_length, spec.apply_chat_template)
+    parts = (*known, said) if said else known
     text = json.dumps(parts, sort_keys=True, default=lambda value: getattr(value, "__qualname__", type(value).__name__))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -60,13 +60,14 @@ def filled(
 def unseen(genes: Sequence[Gene], seen: set[Genome], rng: np.random.Generator) -> Genome | None:
     """A uniform genome that is not in `seen`, or None when `ATTEMPTS` draws found none."""
     for _ in range(ATTEMPTS):
-        genome = tuple(_draw(gene, rng) for gene in genes)
+        genome = tuple(drawn(gene, rng) for gene in genes)
         if genome not in seen:
             return genome
     return None
 
 
-def _draw(gene: Gene, rng: np.random.Generator) -> Scalar:
+def drawn(gene: Gene, rng: np.random.Generator) -> Scalar:
+    """A uniform value of a gene."""
     match gene:
         case FloatGene():
             return gene.from_unit(rng.random())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
 import pydantic
 
-from evomerge.documents import Value, fault, suggestion
+from evomerge.documents import Value, suggestion
+from evomerge.recipe.where import Layers
 
 if TYPE_CHECKING:
     from evomerge.recipe.recipe import Recipe
@@ -26,15 +27,8 @@ class Segment(Value):
     """
 
     source: str = pydantic.Field(alias="from")
-    layers: tuple[int, int] | None = None
+    layers: Layers | None = None
     write: float | None = pydantic.Field(default=None, gt=0)
-
-    @pydantic.field_validator("layers")
-    @classmethod
-    def _ascending(cls, layers: tuple[int, int] | None) -> tuple[int, int] | None:
-        if layers is not None and not 0 <= layers[0] <= layers[1]:
-            raise fault(f"[{layers[0]}, {layers[1]}] is not a range. Write [first, last] with 0 <= first <= last.")
-        return layers
 
     @classmethod
     def of(cls, source: str, layers: tuple[int, int] | None, write: float = 1.0) -> Self:

@@ -13,6 +13,16 @@ Role: TypeAlias = Literal["attention", "mlp", "norm", "embedding", "head", "rout
 """What a tensor does, whatever its architecture calls it."""
 
 
+def _ascending(layers: tuple[int, int]) -> tuple[int, int]:
+    if not 0 <= layers[0] <= layers[1]:
+        raise fault(f"[{layers[0]}, {layers[1]}] is not a range. Write [first, last] with 0 <= first <= last.")
+    return layers
+
+
+Layers: TypeAlias = Annotated[tuple[int, int], pydantic.AfterValidator(_ascending)]
+"""First and last layer, both included."""
+
+
 class Where(Value):
     """Tensors by layer, role and name, and parts of them by span; all that is given must hold.
 
@@ -26,17 +36,10 @@ class Where(Value):
             the whole, so that the ends are exact.
     """
 
-    layers: tuple[int, int] | None = None
+    layers: Layers | None = None
     roles: Annotated[tuple[Role, ...], pydantic.Field(min_length=1)] | None = None
     names: Annotated[tuple[str, ...], pydantic.Field(min_length=1)] | None = None
     span: tuple[int, int] | None = None
-
-    @pydantic.field_validator("layers")
-    @classmethod
-    def _ascending(cls, layers: tuple[int, int] | None) -> tuple[int, int] | None:
-        if layers is not None and not 0 <= layers[0] <= layers[1]:
-            raise fault(f"[{layers[0]}, {layers[1]}] is not a range. Write [first, last] with 0 <= first <= last.")
-        return layers
 
     @pydantic.field_validator("span")
     @classmethod

@@ -1,14 +1,82 @@
-"""The contract of executors."""
+"""The contract of executors, and an executor without models to try searches with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from evomerge.execution import Executor, Job, Outcome
+from evomerge.execution import Executor, Items, Job, Outcome, Responses
+from evomerge.recipe import Recipe
 
 MakeJob = Callable[[int, float], Job]
+
+Answer: TypeAlias = Callable[[str, str, int], float]
+"""The score of a recipe, by its digest, on an item of a task."""
+
+
+def by_ability(digest: str, task: str, item: int) -> float:
+    """1 where a recipe's ability at a task is above an item's difficulty, some of which is the recipe's own, else 0."""
+    return float(_draw(digest, task) > 0.6 * _draw(task, str(item)) + 0.4 * _draw(digest, str(item)))
+
+
+class SimulatedExecutor:
+    """Scores that follow from recipes' digests, as fast as a search can ask. See `Executor`.
+
+    Of the jobs in flight the last comes back first, the worst order for a careless search.
+
+    Attributes:
+        capacity: See `Executor`.
+        jobs: All that were submitted.
+    """
+
+    def __init__(
+        self, capacity: int = 1, fails: Callable[[Job], bool] = lambda job: False, answer: Answer = by_ability
+    ) -> None:
+        """Nothing in flight.
+
+        Args:
+            capacity: How many jobs may be in flight at once.
+            fails: Which jobs fail.
+            answer: What items are scored by.
+        """
+        self.capacity = capacity
+        self.jobs: list[Job] = []
+        self._flying: list[Job] = []
+        self._fails, self._answer = fails, answer
+
+    def submit(self, job: Job) -> None:
+        """See `Executor.submit`."""
+        assert len(self._flying) < self.capacity, "more jobs than the executor takes"
+        self.jobs.append(job)
+        self._flying.append(job)
+
+    def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
+        """See `Executor.wait`. A job takes 1.5 s and 7 tokens, by its own account."""
+        if not self._flying:
+            return []
+        job = self._flying.pop()
+        if self._fails(job):
+            return [Outcome(job.number, failure="it fell over")]
+        responses = self.responses(job.recipe, job.items)
+        return [Outcome(job.number, job.items, responses, merge_s=1.0, score_s=0.5, tokens=7)]
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._flying.clear()
+
+    def responses(self, recipe: Recipe, items: Items) -> Responses:
+        """What a recipe answers."""
+        return {
+            task: np.array([self._answer(recipe.digest, task, item) for item in positions], np.float32)
+            for task, positions in items.items()
+        }
+
+
+def _draw(*words: str) -> float:
+    return int(hashlib.sha256(" ".join(words).encode()).hexdigest()[:8], 16) / 16**8
 
 
 class ExecutorContract:

@@ -15,6 +15,18 @@ from evomerge.testing.stages import PresetContract, SymmetricContract
 Svd = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
+def randoms(seed: int, count: int, *shape: int) -> list[torch.Tensor]:
+    """Standard normal tensors."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(*shape, generator=generator) for _ in range(count)]
+
+
+def low(seed: int, rank: int, rows: int = 12, columns: int = 9) -> torch.Tensor:
+    """A matrix of low rank, as a LoRA leaves it."""
+    (left,), (right,) = randoms(seed, 1, rows, rank), randoms(seed + 1, 1, rank, columns)
+    return left @ right
+
+
 def svd(matrix: torch.Tensor) -> Svd:
     """The thin singular value decomposition."""
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)

@@ -13,6 +13,7 @@ import numpy as np
 
 from evomerge.errors import EvomergeError
 from evomerge.optimizers.base import Optimizer, Scored
+from evomerge.optimizers.random_search import drawn
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene, Scalar
 
 Judge = Callable[[Genome], Scored]
@@ -273,7 +274,7 @@ class OptimizerContract(ABC):
 
     def draw(self, rng: np.random.Generator) -> Genome:
         """A random genome."""
-        return tuple(_drawn(gene, rng) for gene in self.genes)
+        return tuple(drawn(gene, rng) for gene in self.genes)
 
     def end(self, *, last: bool) -> Genome:
         """The genome at the first or the last end of everything."""
@@ -318,16 +319,6 @@ def _end(gene: Gene, last: bool) -> Scalar:
     if isinstance(gene, ChoiceGene):
         return gene.options[-1 if last else 0]
     return gene.high if last else gene.low
-
-
-def _drawn(gene: Gene, rng: np.random.Generator) -> Scalar:
-    match gene:
-        case FloatGene():
-            return gene.from_unit(rng.random())
-        case IntGene():
-            return int(rng.integers(gene.low, gene.high, endpoint=True))
-        case ChoiceGene():
-            return gene.options[int(rng.integers(len(gene.options)))]
 
 
 def _global_random_state() -> Hashable:

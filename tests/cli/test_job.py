@@ -15,7 +15,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from evomerge.cli import main
-from evomerge.runs import Asked, Assessed, Evaluated, RunLog, Told
+from evomerge.runs import Asked, Assessed, RunLog, Told
+from tests.test_search import essence
 
 SEARCH = ["search", "search_space=tiny", "candidates=12", "finalists=2"]
 NSGA2 = [*SEARCH, "fitness=two", "optimizer=nsga2", "optimizer.population=4"]
@@ -23,19 +24,8 @@ NSGA2 = [*SEARCH, "fitness=two", "optimizer=nsga2", "optimizer.population=4"]
 
 def facts(run_dir: Path) -> dict[object, object]:
     """Candidates and scores of a run, whatever the order in which workers answered."""
-    found: dict[object, object] = {}
     with RunLog.read(run_dir) as log:
-        for event in log.events():
-            match event:
-                case Asked():
-                    found["asked", event.number] = (event.genome, event.digest)
-                case Evaluated():
-                    found["evaluated", event.number] = {t: s.tolist() for t, s in event.responses.items()}
-                case Told():
-                    found["told", event.number] = event.losses
-                case Assessed():
-                    found["assessed", event.name, event.split] = {t: s.tolist() for t, s in event.responses.items()}
-    return found
+        return essence(log)
 
 
 @pytest.fixture
@@ -145,16 +135,7 @@ def test_a_sweep_makes_one_folder_per_run(desk: Path) -> None:
 
 @pytest.mark.slow
 def test_kill_9_then_resume_is_the_run_that_was_not_killed(desk: Path) -> None:
-    command = [sys.executable, "-m", "evomerge.cli", *NSGA2, "candidates=40"]
-    assert subprocess.run([*command, "run_dir=runs/whole"], check=False).returncode == 0
-    process = subprocess.Popen([*command, "run_dir=runs/killed"])
-    _wait_for_candidates(desk / "runs" / "killed", 15)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    cut = facts(desk / "runs" / "killed")
-    assert ("told", 39) not in cut
-    assert main(["resume", "runs/killed"]) == 0
-    assert facts(desk / "runs" / "killed") == facts(desk / "runs" / "whole")
+    survives_a_kill([*NSGA2, "candidates=40"], desk, after=15)
 
 
 @pytest.mark.slow
@@ -179,6 +160,20 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(desk: Path) -> None:
 def test_ray_gives_the_run_that_inline_gives(run_dir: Path) -> None:
     assert main([*NSGA2, "run_dir=runs/ray", "executor=ray", "executor.workers=2"]) == 0
     assert facts(run_dir.parent / "ray") == facts(run_dir)
+
+
+def survives_a_kill(search: list[str], desk: Path, after: int) -> None:
+    """Assert that a search that is killed after some candidates, then resumed, is the search that was not killed."""
+    whole, killed = desk / "runs" / "whole", desk / "runs" / "killed"
+    command = [sys.executable, "-m", "evomerge.cli", *search]
+    assert subprocess.run([*command, f"run_dir={whole}"], check=False).returncode == 0
+    process = subprocess.Popen([*command, f"run_dir={killed}"])
+    _wait_for_candidates(killed, after)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(facts(killed)) < len(facts(whole))
+    assert main(["resume", str(killed)]) == 0
+    assert facts(killed) == facts(whole)
 
 
 def _wait_for_candidates(run_dir: Path, number: int) -> None:

@@ -19,15 +19,12 @@ from evomerge.merging.site import Reading, Site, lone_site
 from evomerge.recipe.calibration import StatisticKind
 from evomerge.recipe.canonical import canonical_pipe
 from evomerge.recipe.parts import Parts
-from evomerge.recipe.stages import StageValue, parse_stage
+from evomerge.recipe.stages import StageValue
+from evomerge.testing.pipes import pipe_of
 from evomerge.testing.stages import draws_for, merged, random_measured_pipe
 from evomerge.testing.statistics import statistics_of
 
 RNGS = st.randoms(use_true_random=False)
-
-
-def pipe_of(*stages: dict[str, Any]) -> tuple[StageValue, ...]:
-    return tuple(map(parse_stage, stages))
 
 
 def tensors(*shape: int, count: int = 2, seed: int = 3) -> list[torch.Tensor]:

@@ -1,22 +1,16 @@
 """Laws of the algebra, on tensors."""
 
 import random
-from typing import Any
 
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evomerge.documents import Tree
 from evomerge.recipe.parts import Parts
-from evomerge.recipe.stages import parse_stage
+from evomerge.testing.pipes import pipe_of
 from evomerge.testing.stages import draws_for, merged, random_pipe
 
 RNGS = st.randoms(use_true_random=False)
-
-
-def pipe_of(*stages: Tree) -> tuple[Any, ...]:
-    return tuple(map(parse_stage, stages))
 
 
 def tensors_of(rng: random.Random, num_experts: int) -> tuple[list[torch.Tensor], torch.Tensor]:

@@ -2,14 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evomerge.documents import Tree
 from evomerge.errors import CandidateFailed
 from evomerge.merging import Library, Merge
 from evomerge.merging.facts import Facts
@@ -18,27 +16,13 @@ from evomerge.merging.site import lone_site
 from evomerge.merging.spectra import Spectrum, count_of, decompose, polar
 from evomerge.recipe import Recipe
 from evomerge.recipe.parts import Parts
-from evomerge.recipe.stages import parse_stage
+from evomerge.testing.matrices import low, randoms
+from evomerge.testing.pipes import pipe_of
 from evomerge.testing.stages import draws_for, merged
 
 MakeRecipe = Callable[..., Recipe]
 SEEDS = st.integers(0, 10_000)
 QUICK = settings(max_examples=25, derandomize=True)
-
-
-def pipe_of(*stages: Tree) -> tuple[Any, ...]:
-    return tuple(map(parse_stage, stages))
-
-
-def randoms(seed: int, count: int, *shape: int) -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(*shape, generator=generator) for _ in range(count)]
-
-
-def low(seed: int, rank: int, rows: int = 12, columns: int = 9) -> torch.Tensor:
-    """A matrix of low rank, as a LoRA leaves it."""
-    (left,), (right,) = randoms(seed, 1, rows, rank), randoms(seed + 1, 1, rank, columns)
-    return left @ right
 
 
 class TestDecomposition:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,26 +15,13 @@ from evomerge.merging import Library, Merge
 from evomerge.merging.spectra import polar
 from evomerge.recipe import Recipe
 from evomerge.recipe.stages import parse_stage
+from evomerge.testing.matrices import low, randoms
+from evomerge.testing.pipes import pipe_of
 from evomerge.testing.stages import merged
 
 MakeRecipe = Callable[..., Recipe]
 SEEDS = st.integers(0, 10_000)
 QUICK = settings(max_examples=25, derandomize=True)
-
-
-def pipe_of(*stages: Tree) -> tuple[Any, ...]:
-    return tuple(map(parse_stage, stages))
-
-
-def randoms(seed: int, count: int, *shape: int) -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(*shape, generator=generator) for _ in range(count)]
-
-
-def low(seed: int, rank: int, rows: int = 12, columns: int = 9) -> torch.Tensor:
-    """A matrix of low rank, as a LoRA leaves it."""
-    (left,), (right,) = randoms(seed, 1, rows, rank), randoms(seed + 1, 1, rank, columns)
-    return left @ right
 
 
 def rank_of(matrix: torch.Tensor) -> int:

@@ -12,15 +12,11 @@ from evomerge.documents import Tree, parse
 from evomerge.recipe import Recipe, canonical
 from evomerge.recipe.canonical import canonical_pipe
 from evomerge.recipe.parts import Parts
-from evomerge.recipe.stages import parse_stage
+from evomerge.testing.pipes import pipe_of
 from evomerge.testing.stages import merged, random_pipe, random_recipe
 
 MODELS = {name: {"path": f"zoo/{name}", "digest": f"sha256:{name}"} for name in ("base", "math", "ja")}
 RNGS = st.randoms(use_true_random=False)
-
-
-def pipe_of(*stages: Tree) -> tuple[Any, ...]:
-    return tuple(map(parse_stage, stages))
 
 
 def form(*stages: Tree, num_experts: int = 2, has_origin: bool = True) -> tuple[Any, ...]:

@@ -9,12 +9,8 @@ from evomerge.documents import parse
 from evomerge.errors import ConfigError
 from evomerge.recipe import Recipe
 from evomerge.recipe.canonical import canonical_pipe
-from evomerge.recipe.stages import parse_stage
+from evomerge.testing.pipes import pipe_of
 from evomerge.testing.stages import merged
-
-
-def pipe_of(*stages: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(map(parse_stage, stages))
 
 
 def form(*stages: dict[str, Any]) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -10,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.optimizers.m2n2.settings import M2N2Settings
-
-NEARLY_PARALLEL = 1e-6
-"""Sine of the angle below which SLERP is taken on the line."""
+from evomerge.recipe.sphere import sphere_weights
 
 
 def mixing_weights(first_D: NDArray[np.floating], second_D: NDArray[np.floating], t: float) -> tuple[float, float]:
@@ -20,12 +17,8 @@ def mixing_weights(first_D: NDArray[np.floating], second_D: NDArray[np.floating]
 
     Vectors that are zero or nearly parallel are mixed on the line.
     """
-    norms = float(np.linalg.norm(first_D)) * float(np.linalg.norm(second_D))
-    angle = math.acos(min(max(float(first_D @ second_D) / norms, -1.0), 1.0)) if norms > 0 else 0.0
-    sine = math.sin(angle)
-    if sine <= NEARLY_PARALLEL:
-        return 1.0 - t, t
-    return math.sin((1.0 - t) * angle) / sine, math.sin(t * angle) / sine
+    squares = float(np.linalg.norm(first_D)) ** 2, float(np.linalg.norm(second_D)) ** 2
+    return sphere_weights(*squares, float(first_D @ second_D), t)
 
 
 def crossover(

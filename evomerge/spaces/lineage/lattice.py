@@ -51,10 +51,16 @@ class Lattice:
 
     Split points lie between cells, so that the inner products of the original models on every cell tell those of any
     members on any stretch.
+
+    Attributes:
+        chromosomes: Groups of tensors, one after the other.
+        cells: Parts of tensors, one after the other.
+        stretches: The tensors that were cut.
     """
 
     chromosomes: tuple[Chromosome, ...]
     cells: tuple[Cell, ...]
+    stretches: tuple[TensorSpan, ...]
 
     @cached_property
     def sizes(self) -> npt.NDArray[np.int64]:
@@ -93,7 +99,7 @@ def lattice_of(
     ends = [0, *itertools.accumulate(map(len, groups))]
     parts = [Chromosome(each, *span) for each, span in zip((*chromosomes, None), itertools.pairwise(ends), strict=True)]
     cells = tuple(cell for group in groups for cell in group)
-    return Lattice(tuple(part for part in parts if part.start < part.stop), cells)
+    return Lattice(tuple(part for part in parts if part.start < part.stop), cells, tuple(stretches))
 
 
 def _cells(stretch: TensorSpan, resolution: int) -> list[Cell]:

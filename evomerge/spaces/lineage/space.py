@@ -1,4 +1,4 @@
-"""A space of members bound to its models: the way from a genome to a recipe."""
+"""A space of members bound to its models: the way from a genome to a recipe, and back."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from evomerge.recipe.where import Where
 from evomerge.spaces.genes import Gene, Genome
 from evomerge.spaces.lineage.file import BreedFile
 from evomerge.spaces.lineage.lineage import Lineage, Stretch
+from evomerge.spaces.lineage.shares import shares_of
 
 _EVERYWHERE = Where()
 
@@ -27,7 +28,7 @@ class LineageSpace:
     Attributes:
         lineage: How members are bred.
         document: What was written, with its models' digests known.
-        seeds: Genomes to start from: the models themselves.
+        seeds: Genomes to start from: the models themselves, behind what an earlier run found.
         where: Name of the file, for messages.
     """
 
@@ -68,6 +69,15 @@ class LineageSpace:
             dtype=self.document.dtype,
             tokenizer=self.document.tokenizer,
         )
+
+    def encode(self, recipe: Recipe) -> Genome:
+        """The member that is the same merge as a recipe, whose models are known by their content.
+
+        Raises:
+            NotInSpace: If there is none.
+        """
+        some = self.decode(self.lineage.founders[0])
+        return self.lineage.genome(shares_of(recipe.canonical, some, self.lineage.lattice))
 
     def _rule(self, stretch: Stretch) -> PipeRule:
         """A stretch's share of its chromosome; the last stretch takes what is left of it."""

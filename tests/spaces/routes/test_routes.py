@@ -14,8 +14,9 @@ from evomerge.errors import ConfigError
 from evomerge.recipe import ModelRef, Recipe
 from evomerge.recipe.route import Hop, hops_of
 from evomerge.shipped import shipped_root
-from evomerge.spaces import ChoiceGene, FloatGene, Gene, IntGene, SearchSpace, bind, parse_space
+from evomerge.spaces import ChoiceGene, FloatGene, SearchSpace, bind, parse_space
 from evomerge.spaces.genes import Scalar
+from tests.spaces.test_space import value_of
 
 DEPTH = 4
 MODELS = {name: ModelRef(path=name, digest=name) for name in ("base", "math", "ja")}
@@ -61,15 +62,6 @@ def neutral(space: SearchSpace, **change: Scalar) -> Recipe:
     genome = tuple(wanted.get(gene.name, 0 if gene.neutral is None else gene.neutral) for gene in space.genes)
     assert set(wanted) <= {gene.name for gene in space.genes}
     return space.decode(genome)
-
-
-def value_of(gene: Gene, rng: random.Random) -> Scalar:
-    match gene:
-        case FloatGene():
-            return gene.from_unit(rng.random())
-        case IntGene():
-            return rng.randint(gene.low, gene.high)
-    return rng.choice(gene.options)
 
 
 @pytest.mark.parametrize("name", ROUTES)
