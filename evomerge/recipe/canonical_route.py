@@ -81,7 +81,7 @@ def _rounded(recipe: Recipe, segment: Segment) -> Segment:
     """A segment with its factor rounded, its layers named where they are known, and its source no mere copy."""
     depth = depth_of(recipe, segment.source)
     layers = (0, depth - 1) if segment.layers is None and depth else segment.layers
-    write = significant(segment.write or 1.0)
+    write = significant(segment.write_factor)
     return Segment.of(_original(recipe, segment.source), layers, write)
 
 

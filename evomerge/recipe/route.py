@@ -23,12 +23,18 @@ class Segment(Value):
         source: Blend or model; `from` in a file.
         layers: First and last layer, both included; absent: all.
         write: What the layers add to the residual stream is multiplied by this; absent: 1. It is folded into the
-            weights, so that the result has ordinary layers.
+            weights, so that the result has ordinary layers. A layer with 0 adds nothing, and one with a negative factor
+            takes away what it would have added.
     """
 
     source: str = pydantic.Field(alias="from")
     layers: Layers | None = None
-    write: float | None = pydantic.Field(default=None, gt=0)
+    write: float | None = None
+
+    @property
+    def write_factor(self) -> float:
+        """The factor on what the layers write, spelt out."""
+        return 1.0 if self.write is None else self.write
 
     @classmethod
     def of(cls, source: str, layers: tuple[int, int] | None, write: float = 1.0) -> Self:
@@ -69,7 +75,7 @@ def hops_of(route: Iterable[Segment], num_layers: int) -> tuple[Hop, ...]:
         num_layers: How many layers its models have.
     """
     return tuple(
-        Hop(segment.source, layer, segment.write or 1.0)
+        Hop(segment.source, layer, segment.write_factor)
         for segment in route
         for first, last in [segment.layers or (0, num_layers - 1)]
         for layer in range(first, last + 1)

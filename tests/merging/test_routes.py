@@ -69,13 +69,14 @@ MORE: dict[str, Callable[[], PreTrainedModel]] = {
 MIX = {"origin": "base", "experts": ["a", "b"], "pipe": [{"weigh": [0.3, 0.9]}, {"reduce": "sum"}]}
 ROUTES: list[list[dict[str, Any]]] = [
     [{"from": "mix", "layers": [0, 1]}, {"from": "mix", "layers": [3, 3]}],  # one removed
-    [{"from": "mix", "layers": [0, 2], "write": 0.5}, {"from": "a", "layers": [1, 3], "write": 2.0}],
+    [{"from": "mix", "layers": [0, 2], "write": 0.5}, {"from": "a", "layers": [1, 3], "write": -2.0}],
     [  # a repeat that shares its weights, one that does not, and a model's layers in between
         {"from": "mix", "layers": [0, 1]},
         {"from": "mix", "layers": [1, 1]},
         {"from": "b", "layers": [2, 2], "write": 1.3},
-        {"from": "mix", "layers": [1, 1], "write": 0.7},
+        {"from": "mix", "layers": [1, 1], "write": -0.7},
         {"from": "mix", "layers": [3, 3]},
+        {"from": "a", "layers": [0, 0], "write": 0.0},
     ],
 ]
 TOKENS = torch.tensor([[2, 5, 9, 3, 7, 11, 4, 30]])
@@ -148,9 +149,9 @@ WRITERS: dict[str, tuple[str, ...]] = {
 
 
 def check_fold(name: str, make: Callable[[], PreTrainedModel], folder: Path) -> None:
-    """The folded weights against hooks on the unfolded ones, with factors from 0.5 to 2."""
+    """The folded weights against hooks on the unfolded ones, with factors of either sign and none."""
     family(make, folder)
-    factors = [0.5, 1.3, 2.0, 0.8]
+    factors = [0.5, -1.3, 2.0, 0.0]
     plain = recipe_of(folder, None)
     folded, hooked = (ResidentModel(plain, Library()) for _ in range(2))
     folded.hold(recipe_of(folder, [{"from": "mix", "layers": [n, n], "write": f} for n, f in enumerate(factors)]))
@@ -175,6 +176,14 @@ def test_a_factor_scales_what_a_layer_of_further_families_adds(name: str, tmp_pa
     check_fold(name, MORE[name], tmp_path)
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_a_layer_that_writes_nothing_might_as_well_be_left_out(name: str, tmp_path: Path) -> None:
+    family(MODELS[name], tmp_path)
+    silent = [{"from": "mix", "layers": [0, 1]}, {"from": "mix", "layers": [2, 2], "write": 0}]
+    left_out = [{"from": "mix", "layers": [0, 1]}]
+    assert torch.equal(logits(resident_of(tmp_path, silent).model), logits(resident_of(tmp_path, left_out).model))
+
+
 @pytest.fixture(scope="module")
 def llamas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return family(MODELS["llama"], tmp_path_factory.mktemp("llamas"))
@@ -194,10 +203,10 @@ class TestInMemory:
 
     def test_a_repeated_layer_shares_its_parameters_under_its_own_index(self, llamas: Path) -> None:
         layers = resident_of(llamas, ROUTES[2]).model.base_model.layers
-        assert [layer.self_attn.layer_idx for layer in layers] == [0, 1, 2, 3, 4, 5]
+        assert [layer.self_attn.layer_idx for layer in layers] == [0, 1, 2, 3, 4, 5, 6]
         homes = [layer.mlp.down_proj.weight.data_ptr() for layer in layers]
         assert homes[1] == homes[2]
-        assert len(set(homes)) == 5, "other factors need other weights"
+        assert len(set(homes)) == 6, "other factors need other weights"
 
     def test_caches_of_keys_and_values_are_right(self, llamas: Path) -> None:
         model = resident_of(llamas, ROUTES[2]).model
@@ -258,7 +267,7 @@ class TestExport:
     def test_it_needs_no_code_of_its_own(self, llamas: Path, tmp_path: Path) -> None:
         folder = export_model(recipe_of(llamas, ROUTES[2]), Library(), tmp_path / "out", Provenance("A test."))
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        assert config["num_hidden_layers"] == 6
+        assert config["num_hidden_layers"] == 7
         assert config["architectures"] == ["LlamaForCausalLM"]
         assert "auto_map" not in config
         assert not [*folder.glob("*.py")]

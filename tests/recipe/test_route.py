@@ -26,7 +26,7 @@ def routed(*route: Tree, **rest: Any) -> Recipe:
 
 
 HOPS = st.lists(
-    st.builds(Hop, st.sampled_from(["mix", "math"]), st.integers(0, DEPTH - 1), st.sampled_from([1.0, 0.5, 2.0])),
+    st.builds(Hop, st.sampled_from(["mix", "math"]), st.integers(0, DEPTH - 1), st.sampled_from([1.0, 0.5, 0.0, -2.0])),
     min_size=1,
     max_size=12,
 )
@@ -161,7 +161,10 @@ def test_what_is_measured_behind_merged_layers_keeps_the_rules_for_those() -> No
             {"route": [{"from": "mix", "layers": [3, 2]}]},
             "r.yaml: route[0].layers: [3, 2] is not a range. Write [first, last] with 0 <= first <= last.",
         ),
-        ({"route": [{"from": "mix", "write": 0}]}, "r.yaml: route[0].write: 0 is not above 0. Give more than 0."),
+        (
+            {"route": [{"from": "mix", "write": "loud"}]},
+            "r.yaml: route[0].write: loud is not a number.",
+        ),
         (
             {"route": [{"from": "mix", "scale": 1}]},
             'r.yaml: route[0]: "scale" is not a known key. Allowed: from, layers, write.',

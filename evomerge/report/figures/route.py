@@ -51,7 +51,8 @@ def _draw(figure: Figure, hops: Sequence[Hop], *, is_scaled: bool) -> None:
     above.set_ylabel("layer of its source")
     above.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     for axes in below:
-        axes.set_yscale("log", base=2)
+        if min(hop.write for hop in hops) > 0:
+            axes.set_yscale("log", base=2)
         axes.axhline(1.0, color=style.MUTED, linewidth=0.8)
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_ylabel("factor")

@@ -18,13 +18,13 @@ Genes: TypeAlias = Mapping[str, Scalar]
 
 
 def _checked(ends: tuple[float, float]) -> tuple[float, float]:
-    if not 0 < ends[0] < ends[1]:
-        raise fault(f"[{ends[0]:g}, {ends[1]:g}] is no range of factors. Write [low, high] with 0 < low < high.")
+    if not ends[0] < ends[1]:
+        raise fault(f"[{ends[0]:g}, {ends[1]:g}] is no range of factors. Write [low, high] with low < high.")
     return ends
 
 
 Factors: TypeAlias = Annotated[tuple[float, float], pydantic.AfterValidator(_checked)]
-"""Least and largest factor on what a layer writes; its gene is logarithmic."""
+"""Least and largest factor on what a layer writes; its gene is logarithmic where all of them are above 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ def include_gene(name: str, *, neutral: bool) -> ChoiceGene:
 
 def write_gene(name: str, factors: Factors) -> FloatGene:
     """A factor on what a layer writes."""
-    return FloatGene(name, *factors, neutral=1.0 if factors[0] <= 1 <= factors[1] else None, scale="log")
+    low, high = factors
+    return FloatGene(name, low, high, neutral=1.0 if low <= 1 <= high else None, scale="log" if low > 0 else "linear")
 
 
 def segment(source: str, layer: int, write: Scalar = 1.0) -> Segment:

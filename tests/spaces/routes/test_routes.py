@@ -93,6 +93,13 @@ class TestIndicator:
         expected = [("mix", 0, 1.0), ("mix", 2, 1.0), ("math", 3, 0.5), ("mix", 0, 1.0), ("mix", 3, 2.0)]
         assert hops(recipe) == expected
 
+    @pytest.mark.parametrize(("write", "scale"), [([0.5, 2.0], "log"), ([0.0, 2.0], "linear"), ([-1.0, 2.0], "linear")])
+    def test_factors_of_either_sign(self, write: list[float], scale: str) -> None:
+        space = bound({"use": "indicator", "from": ["math"], "write": write})
+        gene = next(gene for gene in space.genes if gene.name == "route/math 2/write")
+        assert gene == FloatGene(gene.name, write[0], 2.0, neutral=1.0, scale=scale)  # type: ignore[arg-type]
+        assert hops(neutral(space, **{"math 2/write": write[0]}))[2].write == write[0]
+
     def test_ends_come_from_the_first_source(self) -> None:
         recipe = neutral(bound({"use": "indicator", "from": ["ja", "mix"]}))
         assert recipe.end_sources == {"embeddings": "ja", "norm": "ja", "head": "ja"}
@@ -232,7 +239,7 @@ def test_models_alone_need_no_blend() -> None:
         (
             {"use": "indicator", "from": ["math"], "write": [2, 0.5]},
             {},
-            "s.yaml: route.write: [2, 0.5] is no range of factors. Write [low, high] with 0 < low < high.",
+            "s.yaml: route.write: [2, 0.5] is no range of factors. Write [low, high] with low < high.",
         ),
         (
             {"use": "tailor", "from": ["math"], "remove": 4},
@@ -245,9 +252,9 @@ def test_models_alone_need_no_blend() -> None:
             "s.yaml: route[0].layers: layer 4 does not exist: the models' last is 3.",
         ),
         (
-            [{"from": "math", "layers": [0, 1], "write": {"float": [-1, 2]}}],
+            [{"from": "math", "layers": [0, 1], "write": {"choice": [1, "loud"]}}],
             {},
-            "s.yaml: route[0].write: -1.0 is not above 0. Give more than 0.",
+            "s.yaml: route[0].write: loud is not a number.",
         ),
         (
             {"use": "tailor", "from": ["math", "ja"], "select": "some"},
