@@ -29,7 +29,9 @@ class Family:
         writes: Patterns of the tensors of one layer that scale all that it adds to the residual stream, as routes do:
             its last projections or, where a norm follows those and would undo it, that norm. Absent: routes over
             layers of this family are not known.
-        norm_offset: What a norm that writes adds to its weights before it multiplies by them.
+        reads: Patterns of the tensors of one layer that scale all that it reads of the residual stream: its first norms
+            or, where it has none in front, its first projections. Their biases do not.
+        norm_offset: What a norm adds to its weights before it multiplies by them.
     """
 
     model_types: tuple[str, ...]
@@ -43,6 +45,7 @@ class Family:
     copies: Mapping[str, str] = field(default_factory=dict)
     ties: bool = False
     writes: str | None = None
+    reads: str | None = None
     norm_offset: float = 0.0
 
 
@@ -51,6 +54,8 @@ _GATED_MLP = r"mlp\.(gate|up|gate_up|down)_proj"
 _NORMS = r"(input|post_attention|pre_feedforward|post_feedforward)_layernorm|self_attn\.[qk]_norm"
 _LAST_PROJECTIONS = r"self_attn\.o_proj|mlp\.down_proj"
 _POST_NORMS = "(post_attention|post_feedforward)_layernorm"
+_FIRST_NORMS = "(input|post_attention)_layernorm"
+_FIRST_PROJECTIONS = r"self_attn\.[qkv]_proj|mlp\.(gate|up)_proj"
 _TASK_HEADS = r"score|classifier|classifier\.(dense|out_proj)|qa_outputs"
 
 
@@ -60,6 +65,7 @@ def _decoder(
     per_expert: str = "(?!)",
     ties: bool = False,
     writes: str = _LAST_PROJECTIONS,
+    reads: str = _FIRST_NORMS,
     norm_offset: float = 0.0,
 ) -> Family:
     """A decoder that names its parts as Llama does."""
@@ -74,6 +80,7 @@ def _decoder(
         copies={"lm_head.weight": "embed_tokens.weight"},
         ties=ties,
         writes=writes,
+        reads=reads,
         norm_offset=norm_offset,
     )
 
@@ -102,9 +109,17 @@ def _encoder(model_type: str, head: str, head_norm: str, rows: str, copies: Mapp
 
 _LISTED = (
     _decoder("llama", "mistral", "qwen2", "qwen3", "phi3", "granite", layers={"mlp": _GATED_MLP}),
-    _decoder("olmo2", "olmo3", layers={"mlp": _GATED_MLP}, writes=_POST_NORMS),
-    _decoder("gemma", "smollm3", layers={"mlp": _GATED_MLP}, ties=True),
-    _decoder(*("gemma2", "gemma3_text"), layers={"mlp": _GATED_MLP}, ties=True, writes=_POST_NORMS, norm_offset=1.0),
+    _decoder("olmo2", "olmo3", layers={"mlp": _GATED_MLP}, writes=_POST_NORMS, reads=_FIRST_PROJECTIONS),
+    _decoder("smollm3", layers={"mlp": _GATED_MLP}, ties=True),
+    _decoder("gemma", layers={"mlp": _GATED_MLP}, ties=True, norm_offset=1.0),
+    _decoder(
+        *("gemma2", "gemma3_text"),
+        layers={"mlp": _GATED_MLP},
+        ties=True,
+        writes=_POST_NORMS,
+        reads="(input|pre_feedforward)_layernorm",
+        norm_offset=1.0,
+    ),
     _decoder(
         "mixtral",
         layers={
@@ -138,6 +153,7 @@ _LISTED = (
         per_token="embed_in|embed_out|lm_head",
         copies={"embed_out.weight": "embed_in.weight", "lm_head.weight": "embed_in.weight"},
         writes=r"attention\.dense|mlp\.dense_4h_to_h",
+        reads=_FIRST_NORMS,
     ),
     Family(
         model_types=("gpt2",),
@@ -154,6 +170,7 @@ _LISTED = (
         copies={"lm_head.weight": "wte.weight"},
         ties=True,
         writes=r"(attn|crossattention)\.c_proj|mlp\.c_proj",
+        reads="ln_1|ln_2|ln_cross_attn",
     ),
     _encoder(
         "bert",

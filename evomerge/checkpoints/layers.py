@@ -1,4 +1,4 @@
-"""Layers: the tensors of a checkpoint layer by layer, what they are called elsewhere, and which of them write."""
+"""Layers: the tensors of a checkpoint layer by layer, their names elsewhere, and which of them read and write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Layers:
             family: Its family, one with `writes`.
         """
         (self.stack,) = family.stacks
-        self._writes, self._norm_offset = re.compile(family.writes or "(?!)"), family.norm_offset
+        self._writes, self._reads = re.compile(family.writes or "(?!)"), re.compile(family.reads or "(?!)")
+        self._norms = {name for name in checkpoint.names if checkpoint.position(name).role == "norm"}
+        self._norm_offset = family.norm_offset
         self._pattern = re.compile(rf"({re.escape(family.prefix)})?{re.escape(self.stack)}\.(\d+)\.(.+)")
         by_layer: dict[int, list[str]] = defaultdict(list)
         self.others: list[str] = []
@@ -54,12 +56,17 @@ class Layers:
         """A tensor's name inside its layer."""
         return self._parts(name)[2]
 
-    def write_offset(self, name: str) -> float | None:
-        """What is added to a tensor's numbers before they scale what its layer writes; None if they do not."""
-        bare = _ENDING.sub("", self.bare(name))
-        if not self._writes.fullmatch(bare):
-            return None
-        return self._norm_offset if "norm" in bare else 0.0
+    def writes(self, name: str) -> bool:
+        """Whether a layer's tensor scales what the layer adds to the residual stream."""
+        return self._writes.fullmatch(_ENDING.sub("", self.bare(name))) is not None
+
+    def reads(self, name: str) -> bool:
+        """Whether a layer's tensor scales what the layer gets of the residual stream."""
+        return self._reads.fullmatch(self.bare(name).removesuffix(".weight")) is not None
+
+    def norm_offset(self, name: str) -> float | None:
+        """What is added to a norm's weights before it multiplies by them; None for what is no norm's."""
+        return self._norm_offset if name in self._norms else None
 
     def _parts(self, name: str) -> tuple[str | None, int, str]:
         found = self._pattern.fullmatch(name)

@@ -81,7 +81,7 @@ class ResidentModel:
     def _fill(self, stack: LayerStack, merge: Merge, recipe: Recipe) -> None:
         digests = source_digests(recipe)
         rows = tuple(merge.num_shared.items())  # models that join by the route alone may leave a blend fewer to merge
-        contents = [(digests[hop.source], rows, hop.layer, hop.write, recipe.dtype) for hop in merge.hops]
+        contents = [(digests[hop.source], rows, hop.layer, hop.write, hop.read, recipe.dtype) for hop in merge.hops]
         for place, shelf in stack.arrange(merge.hops, contents):
             for name in stack.layers.names[merge.hops[place].layer]:
                 merge.into(stack.layers.moved(name, place), shelf.places[stack.layers.bare(name)])

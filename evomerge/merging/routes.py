@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from evomerge.checkpoints import Checkpoint
@@ -18,7 +20,7 @@ _ENDS = {"embedding": "embeddings", "norm": "norm"}
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A factor on what a tensor writes, folded into its numbers.
+    """A factor on what a tensor writes or reads, folded into its numbers.
 
     Of a norm that multiplies by `offset + w`, (offset + w) · by = offset + w′ gives w′ = by · w + (by − 1) · offset.
     """
@@ -68,12 +70,12 @@ def origins_of(recipe: Recipe, donor: Checkpoint) -> dict[str, Origin]:
         CandidateFailed: If layers cannot be put in another order in this family, or do not exist.
     """
     _check_head(recipe, donor)
-    if recipe.route is None:
+    if recipe.route is None and _sign(recipe) == 1.0:
         return {name: _unmoved(recipe, donor, name) for name in donor.names}
     if (layers := layers_of(donor)) is None:
         what = f"routes over layers of {donor.config.get('model_type')} are not known"
         raise CandidateFailed(f"{what}. Leave the route out, or use models of a family like llama.")
-    outside = {name: _unmoved(recipe, donor, name) for name in layers.others}
+    outside = {name: _with_sign(recipe, layers, _unmoved(recipe, donor, name)) for name in layers.others}
     hops = hops_in(recipe, donor)
     if (last := max(hop.layer for hop in hops)) >= donor.num_layers:
         raise CandidateFailed(f"layer {last} of the route does not exist: the models have {donor.num_layers} layers.")
@@ -89,9 +91,24 @@ def _unmoved(recipe: Recipe, donor: Checkpoint, name: str) -> Origin:
 def _moved(layers: Layers, place: int, hop: Hop) -> Iterator[tuple[str, Origin]]:
     """The tensors of one layer of the result, with their origins."""
     for name in layers.names[hop.layer]:
-        offset = layers.write_offset(name)
-        fold = None if offset is None or hop.write == 1.0 else Fold(hop.write, offset)
-        yield layers.moved(name, place), Origin(hop.source, name, fold)
+        offset, by = layers.norm_offset(name), 1.0
+        if layers.writes(name):
+            by = hop.write
+        elif layers.reads(name):
+            by = hop.read if offset is None else float(np.sign(hop.read))
+        yield layers.moved(name, place), Origin(hop.source, name, None if by == 1.0 else Fold(by, offset or 0.0))
+
+
+def _with_sign(recipe: Recipe, layers: Layers, origin: Origin) -> Origin:
+    """Of a tensor outside the layers, with the sign of what the last norm reads."""
+    offset = layers.norm_offset(origin.name)
+    if offset is None or not origin.name.endswith(".weight") or _sign(recipe) == 1.0:
+        return origin
+    return dataclasses.replace(origin, fold=Fold(_sign(recipe), offset))
+
+
+def _sign(recipe: Recipe) -> float:
+    return 1.0 if recipe.ends is None else recipe.ends.read or 1.0
 
 
 def _check_head(recipe: Recipe, donor: Checkpoint) -> None:

@@ -227,10 +227,15 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     donors = [names[recipe.donor], names[recipe.tokenizer_donor]]
     tree: dict[str, Any] = {"evomerge": recipe.evomerge, "blends": blends, "dtype": recipe.dtype, "donors": donors}
     if recipe.route is not None:
-        tree["route"] = [[names[segment.source], segment.layers, segment.write] for segment in recipe.route]
+        tree["route"] = [[names[part.source], part.layers, part.write, *_given(part.read)] for part in recipe.route]
     if recipe.ends is not None:
-        tree["ends"] = [names[source] for source in recipe.end_sources.values()]
+        tree["ends"] = [*(names[source] for source in recipe.end_sources.values()), *_given(recipe.ends.read)]
     return tree
+
+
+def _given(factor: float | None) -> tuple[float, ...]:
+    """A factor that is there: without one, a recipe's identity is what it was before there were any."""
+    return () if factor is None else (factor,)
 
 
 def source_digests(recipe: Recipe) -> dict[str, str]:

@@ -40,15 +40,17 @@ def with_canonical_route(recipe: Recipe) -> Recipe:
         return recipe
     route = joined(_rounded(recipe, segment) for segment in recipe.route or (Segment.of(recipe.result, None),))
     ends = {name: _end(recipe, source) for name, source in recipe.end_sources.items()}
-    recipe = recipe.model_copy(update={"route": route, "ends": Ends(**ends)})
+    sign = {"read": -1.0} if recipe.ends is not None and recipe.ends.read == -1.0 else {}
+    recipe = recipe.model_copy(update={"route": route, "ends": Ends.model_validate(ends)})
     recipe = recipe.model_copy(update={"blends": {name: recipe.blends[name] for name in needed(recipe)}})
-    if not recipe.blends and set(ends.values()) == {recipe.result} and _is_whole(recipe, route):
+    if not sign and not recipe.blends and set(ends.values()) == {recipe.result} and _is_whole(recipe, route):
         alone = Blend(experts=(recipe.result,), rules=(PipeRule(pipe=_COPY),))
         blends = {f"{recipe.result} alone": alone}
         return recipe.model_copy(update={"blends": blends, "route": None, "ends": None})
-    shown = {name: source for name, source in ends.items() if source != recipe.result}
+    shown = {name: source for name, source in ends.items() if source != recipe.result} | sign
     is_own = recipe.result in recipe.blends and _is_whole(recipe, route)
-    return recipe.model_copy(update={"route": None if is_own else route, "ends": Ends(**shown) if shown else None})
+    left = Ends.model_validate(shown) if shown else None
+    return recipe.model_copy(update={"route": None if is_own else route, "ends": left})
 
 
 def without_unseen_rules(recipe: Recipe, name: str) -> Blend:
@@ -78,11 +80,11 @@ def _is_seen(layers: tuple[int, int] | None, route: Route, source: str) -> bool:
 
 
 def _rounded(recipe: Recipe, segment: Segment) -> Segment:
-    """A segment with its factor rounded, its layers named where they are known, and its source no mere copy."""
+    """A segment with its factors rounded, its layers named where they are known, and its source no mere copy."""
     depth = depth_of(recipe, segment.source)
     layers = (0, depth - 1) if segment.layers is None and depth else segment.layers
-    write = significant(segment.write_factor)
-    return Segment.of(_original(recipe, segment.source), layers, write)
+    write, read = significant(segment.write_factor), significant(segment.read_factor)
+    return Segment.of(_original(recipe, segment.source), layers, write, read)
 
 
 def _original(recipe: Recipe, source: str) -> str:

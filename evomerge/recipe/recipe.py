@@ -166,7 +166,7 @@ class Recipe(Value):
     @property
     def end_sources(self) -> dict[str, str]:
         """The blend or model that `embeddings`, `norm` and `head` come from, by these names."""
-        return {name: source or self.result for name, source in self.ends or Ends()}
+        return {name: source or self.result for name, source in (self.ends or Ends()).sources.items()}
 
     @property
     def sources(self) -> tuple[str, ...]:

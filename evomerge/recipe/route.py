@@ -19,27 +19,38 @@ Fault: TypeAlias = tuple[tuple[str | int, ...], str]
 class Segment(Value):
     """Neighbouring layers of one source, in their order.
 
+    A block of a layer, which would make x + F(x) of the residual stream x, makes x + write · F(read · x). Both factors
+    are folded into the weights, so that the result has ordinary layers.
+
     Attributes:
         source: Blend or model; `from` in a file.
         layers: First and last layer, both included; absent: all.
-        write: What the layers add to the residual stream is multiplied by this; absent: 1. It is folded into the
-            weights, so that the result has ordinary layers. A layer with 0 adds nothing, and one with a negative factor
-            takes away what it would have added.
+        write: What the layers add to the residual stream is multiplied by this; absent: 1. A layer with 0 adds
+            nothing, and one with a negative factor takes away what it would have added.
+        read: What the layers get of the residual stream is multiplied by this; absent: 1. Where they read it through a
+            norm, they hear nothing of it but its sign.
     """
 
     source: str = pydantic.Field(alias="from")
     layers: Layers | None = None
     write: float | None = None
+    read: float | None = None
 
     @property
     def write_factor(self) -> float:
         """The factor on what the layers write, spelt out."""
         return 1.0 if self.write is None else self.write
 
+    @property
+    def read_factor(self) -> float:
+        """The factor on what the layers read, spelt out."""
+        return 1.0 if self.read is None else self.read
+
     @classmethod
-    def of(cls, source: str, layers: tuple[int, int] | None, write: float = 1.0) -> Self:
-        """A segment, with a factor of 1 left out."""
-        return cls.model_validate({"from": source, "layers": layers, "write": None if write == 1.0 else write})
+    def of(cls, source: str, layers: tuple[int, int] | None, write: float = 1.0, read: float = 1.0) -> Self:
+        """A segment, with factors of 1 left out."""
+        factors = {name: factor for name, factor in (("write", write), ("read", read)) if factor != 1.0}
+        return cls.model_validate({"from": source, "layers": layers, **factors})
 
 
 class Ends(Value):
@@ -49,19 +60,34 @@ class Ends(Value):
         embeddings: Of the embeddings, and of a head that is tied to them.
         norm: Of the norm behind the last layer.
         head: Of the head, and of whatever else lies outside the layers.
+        read: Factor on what the norm gets of the residual stream, of which it hears nothing but the sign; absent: 1.
     """
 
     embeddings: str | None = None
     norm: str | None = None
     head: str | None = None
+    read: float | None = None
+
+    @pydantic.field_validator("read")
+    @classmethod
+    def _sign(cls, read: float | None) -> float | None:
+        if read not in (None, 1.0, -1.0):
+            raise fault(f"{read:g} is neither 1 nor -1. The last norm hears a sign and no more.")
+        return read
+
+    @property
+    def sources(self) -> dict[str, str | None]:
+        """Where each comes from, by its name."""
+        return {"embeddings": self.embeddings, "norm": self.norm, "head": self.head}
 
 
 class Hop(NamedTuple):
-    """One layer of the result: which layer of which source it is, and the factor on what it writes."""
+    """One layer of the result: which layer of which source it is, and the factors on what it writes and reads."""
 
     source: str
     layer: int
     write: float = 1.0
+    read: float = 1.0
 
 
 Route: TypeAlias = tuple[Segment, ...]
@@ -75,7 +101,7 @@ def hops_of(route: Iterable[Segment], num_layers: int) -> tuple[Hop, ...]:
         num_layers: How many layers its models have.
     """
     return tuple(
-        Hop(segment.source, layer, segment.write_factor)
+        Hop(segment.source, layer, segment.write_factor, segment.read_factor)
         for segment in route
         for first, last in [segment.layers or (0, num_layers - 1)]
         for layer in range(first, last + 1)
@@ -84,11 +110,11 @@ def hops_of(route: Iterable[Segment], num_layers: int) -> tuple[Hop, ...]:
 
 def segments_of(hops: Iterable[Hop]) -> Route:
     """The route with these layers in as few segments as can be: its one spelling."""
-    return joined(Segment.of(hop.source, (hop.layer, hop.layer), hop.write) for hop in hops)
+    return joined(Segment.of(hop.source, (hop.layer, hop.layer), hop.write, hop.read) for hop in hops)
 
 
 def joined(segments: Iterable[Segment]) -> Route:
-    """The same route with segments that follow each other in one source, under one factor, made one."""
+    """The same route with segments that follow each other in one source, under the same factors, made one."""
     kept: list[Segment] = []
     for segment in segments:
         last = kept[-1] if kept else None
@@ -101,7 +127,7 @@ def joined(segments: Iterable[Segment]) -> Route:
 
 def _together(last: Segment, segment: Segment) -> tuple[int, int] | None:
     """The layers of both, where the second goes on with what the first began."""
-    is_alike = (last.source, last.write) == (segment.source, segment.write)
+    is_alike = (last.source, last.write, last.read) == (segment.source, segment.write, segment.read)
     if not is_alike or last.layers is None or segment.layers is None or last.layers[1] + 1 != segment.layers[0]:
         return None
     return last.layers[0], segment.layers[1]
@@ -117,7 +143,7 @@ def route_faults(recipe: Recipe) -> Iterator[Fault]:
     for index, segment in enumerate(recipe.route or ()):
         if segment.source not in known:
             yield ("route", index, "from"), _unknown(segment.source, known)
-    for name, source in recipe.ends or ():
+    for name, source in (recipe.ends or Ends()).sources.items():
         if source is not None and source not in known:
             yield ("ends", name), _unknown(source, known)
 

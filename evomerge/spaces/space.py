@@ -65,6 +65,7 @@ class SearchSpace:
         if self.route is not None:
             drawn = self.route.draw(values, self.num_layers)
             tree |= {"blends": tree["blends"] | drawn.blends, "route": [*map(tree_of, drawn.route)]}
+            tree |= {"ends": tree["ends"] | drawn.ends} if drawn.ends else {}
         return parse(Recipe, tree, self.where)
 
     def encode(self, recipe: Recipe) -> Genome:

@@ -25,8 +25,15 @@ def writers(model: hf.PreTrainedModel, folder: Path) -> dict[str, float]:
     model.save_pretrained(folder)
     layers = layers_of(Checkpoint(folder))
     assert layers is not None
-    offsets = {layers.bare(name): layers.write_offset(name) for name in layers.names[0]}
-    return {name: offset for name, offset in offsets.items() if offset is not None}
+    return {layers.bare(name): layers.norm_offset(name) or 0.0 for name in layers.names[0] if layers.writes(name)}
+
+
+def readers(model: hf.PreTrainedModel, folder: Path) -> dict[str, float | None]:
+    """The tensors of the first layer that read, and what is added to the numbers of norms."""
+    model.save_pretrained(folder)
+    layers = layers_of(Checkpoint(folder))
+    assert layers is not None
+    return {layers.bare(name): layers.norm_offset(name) for name in layers.names[0] if layers.reads(name)}
 
 
 class TestWrites:
@@ -55,6 +62,28 @@ class TestWrites:
         experts = [f"mlp.experts.{number}.down_proj.weight" for number in range(3)]
         found = writers(hf.Qwen2MoeForCausalLM(config), tmp_path)
         assert sorted(found) == sorted([*experts, "mlp.shared_expert.down_proj.weight", "self_attn.o_proj.weight"])
+
+
+class TestReads:
+    """As each family's code takes from the residual stream."""
+
+    def test_norms_in_front_of_the_projections(self, tmp_path: Path) -> None:
+        model = hf.LlamaForCausalLM(hf.LlamaConfig(**SIZES))
+        norms = ("input_layernorm", "post_attention_layernorm")
+        assert readers(model, tmp_path) == {f"{norm}.weight": 0.0 for norm in norms}
+
+    def test_gemmas_norms_add_1(self, tmp_path: Path) -> None:
+        model = hf.GemmaForCausalLM(hf.GemmaConfig(**SIZES, num_key_value_heads=1, head_dim=8))
+        assert set(readers(model, tmp_path).values()) == {1.0}
+
+    def test_a_layer_norms_bias_is_not_read(self, tmp_path: Path) -> None:
+        model = hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=32, n_positions=8, n_embd=16, n_layer=2, n_head=2))
+        assert readers(model, tmp_path) == {"ln_1.weight": 0.0, "ln_2.weight": 0.0}
+
+    def test_first_projections_where_no_norm_stands_in_front(self, tmp_path: Path) -> None:
+        found = readers(hf.Olmo2ForCausalLM(hf.Olmo2Config(**SIZES)), tmp_path)
+        projections = [*(f"self_attn.{part}_proj" for part in "qkv"), "mlp.gate_proj", "mlp.up_proj"]
+        assert found == {f"{projection}.weight": None for projection in projections}
 
 
 def test_tensors_by_layer_and_their_names_elsewhere(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from transformers.modeling_utils import PreTrainedModel
 from evomerge.documents import parse
 from evomerge.errors import CandidateFailed, EvomergeError
 from evomerge.merging import Library, Provenance, ResidentModel, export_model
-from evomerge.recipe import Recipe
+from evomerge.recipe import Recipe, stream_scales
 
 TEXT = {
     "vocab_size": 32,
@@ -174,6 +174,43 @@ def test_a_factor_scales_what_a_layer_adds_to_the_stream(name: str, tmp_path: Pa
 @pytest.mark.parametrize("name", MORE)
 def test_a_factor_scales_what_a_layer_of_further_families_adds(name: str, tmp_path: Path) -> None:
     check_fold(name, MORE[name], tmp_path)
+
+
+STREAM_SCALES = {"one negative": (1.0, -1.4, 0.6, 2.0, 0.8), "two negative": (1.0, -0.7, 2.0, -1.5, 0.6)}
+
+
+def check_stream_scales(name: str, make: Callable[[], PreTrainedModel], folder: Path, scales: Sequence[float]) -> None:
+    """Published factors on the stream that enters each layer, as hooks, against an export of what they convert to."""
+    family(make, folder)
+    path = [("mix", 0), ("mix", 1), ("b", 3), ("mix", 1), ("mix", 3)]
+    writes, reads, embeddings, norm = stream_scales.fold(scales)
+    assert embeddings == 1.0
+    plain = [{"from": source, "layers": [layer, layer]} for source, layer in path]
+    route = [part | {"write": w, "read": r} for part, w, r in zip(plain, writes, reads, strict=True)]
+    hooked, unscaled = resident_of(folder, plain).model, logits(resident_of(folder, plain).model)
+    layers = hooked.base_model.h if name == "gpt2" else hooked.base_model.layers
+    for layer, scale in zip(layers, scales, strict=True):
+        layer.register_forward_pre_hook(lambda _, args, by=scale: (args[0] * by, *args[1:]))
+    recipe = recipe_of(folder, route, ends={"read": norm})
+    exported = export_model(recipe, Library(), folder / "out", Provenance("A test."))
+    loaded = hf.AutoModelForCausalLM.from_pretrained(exported)
+    assert torch.allclose(logits(hooked), logits(loaded), rtol=1e-4, atol=1e-4)
+    assert greedy(hooked) == greedy(loaded)
+    assert not torch.allclose(unscaled, logits(loaded), atol=1e-2)
+
+
+@pytest.mark.parametrize("scales", STREAM_SCALES)
+@pytest.mark.parametrize("name", ["llama", "qwen3", "gemma2", "olmo2", "gpt2"])
+def test_stream_scales_of_either_sign_become_plain_weights(name: str, scales: str, tmp_path: Path) -> None:
+    """With tied embeddings, norms that add 1, norms behind blocks only, and norms with biases among them."""
+    check_stream_scales(name, (MODELS | MORE)[name], tmp_path, STREAM_SCALES[scales])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scales", STREAM_SCALES)
+@pytest.mark.parametrize("name", sorted({*MODELS, *MORE} - {"llama", "qwen3", "gemma2", "olmo2", "gpt2"}))
+def test_stream_scales_of_further_families(name: str, scales: str, tmp_path: Path) -> None:
+    check_stream_scales(name, (MODELS | MORE)[name], tmp_path, STREAM_SCALES[scales])
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2"])

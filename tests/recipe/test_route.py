@@ -26,7 +26,13 @@ def routed(*route: Tree, **rest: Any) -> Recipe:
 
 
 HOPS = st.lists(
-    st.builds(Hop, st.sampled_from(["mix", "math"]), st.integers(0, DEPTH - 1), st.sampled_from([1.0, 0.5, 0.0, -2.0])),
+    st.builds(
+        Hop,
+        st.sampled_from(["mix", "math"]),
+        st.integers(0, DEPTH - 1),
+        st.sampled_from([1.0, 0.5, 0.0, -2.0]),
+        st.sampled_from([1.0, -1.0]),
+    ),
     min_size=1,
     max_size=12,
 )
@@ -42,7 +48,7 @@ def test_segments_are_their_hops(hops: list[Hop]) -> None:
 @given(HOPS, st.data())
 def test_however_a_route_is_cut_it_has_one_digest(hops: list[Hop], data: st.DataObject) -> None:
     """Layer by layer, or with some neighbours together and factors of 1 spelt out."""
-    one_by_one = routed(*(tree_of(Segment.of(hop.source, (hop.layer, hop.layer), hop.write)) for hop in hops))
+    one_by_one = routed(*(tree_of(Segment.of(hop.source, (hop.layer, hop.layer), hop.write, hop.read)) for hop in hops))
     whole = [*map(tree_of, segments_of(hops))]
     spelt = [{"write": 1.0} | part if data.draw(st.booleans()) else part for part in whole]
     assert one_by_one.digest == routed(*spelt).digest
@@ -100,6 +106,21 @@ def test_ends_tell_recipes_apart_and_give_the_donor() -> None:
     assert recipe(route=[{"from": "ja", "layers": [1, 1]}, {"from": "math", "layers": [1, 1]}]).donor == "ja"
 
 
+def test_a_sign_of_what_the_last_norm_reads_tells_recipes_apart() -> None:
+    plain, whole = routed({"from": "mix"}), {"from": "mix", "layers": [0, 5]}
+    assert plain.digest == routed(whole, ends={"read": 1}).digest
+    turned = routed(whole, ends={"read": -1})
+    assert turned.digest not in (plain.digest, routed(whole, ends={"head": "math"}).digest)
+    assert (turned.canonical.route, turned.canonical.canonical) == (None, turned.canonical)
+    assert recipe(route=[{"from": "math"}], ends={"read": -1}).digest != recipe(route=[{"from": "math"}]).digest
+
+
+def test_recipes_without_reads_have_the_digests_that_they_had_before_there_were_any() -> None:
+    parts = [{"from": "mix", "layers": [0, 3]}, {"from": "math", "layers": [2, 5], "write": 0.5}]
+    expected = "c408649b8dff5e3734aa163d24a92d8cdc65a8a113c35e71be810f1ec28a2f47"
+    assert routed(*parts, ends={"head": "math"}).digest == expected
+
+
 def test_blends_that_no_layer_comes_from_are_dropped() -> None:
     blends = {"unused": COPY, "mix": MIX, "late": MIX | {"experts": ["ja", "math"]}}
     ends = {"embeddings": "mix", "norm": "mix", "head": "mix"}
@@ -152,7 +173,8 @@ def test_what_is_measured_behind_merged_layers_keeps_the_rules_for_those() -> No
         ),
         ({"route": []}, "r.yaml: route: has no segment. Name at least one, or leave the route out."),
         ({"ends": {"head": "moth"}}, 'r.yaml: ends.head: "moth" is neither a model nor a blend. Did you mean "math"?'),
-        ({"ends": {"tail": "mix"}}, 'r.yaml: ends: "tail" is not a known key. Allowed: embeddings, head, norm.'),
+        ({"ends": {"tail": "mix"}}, 'r.yaml: ends: "tail" is not a known key. Allowed: embeddings, head, norm, read.'),
+        ({"ends": {"read": 2}}, "r.yaml: ends.read: 2 is neither 1 nor -1. The last norm hears a sign and no more."),
         (
             {"route": [{"from": "mix", "layers": [0, 6]}]},
             "r.yaml: route[0].layers: layer 6 does not exist: the last layer of mix is 5.",
@@ -167,7 +189,7 @@ def test_what_is_measured_behind_merged_layers_keeps_the_rules_for_those() -> No
         ),
         (
             {"route": [{"from": "mix", "scale": 1}]},
-            'r.yaml: route[0]: "scale" is not a known key. Allowed: from, layers, write.',
+            'r.yaml: route[0]: "scale" is not a known key. Allowed: from, layers, read, write.',
         ),
     ],
 )

@@ -67,13 +67,14 @@ def _routed(recipe: Recipe, layout: Layout, where: str) -> Iterator[Share]:
     """One share per segment of a route. Layers come from where it says, ends from its first and last segment."""
     route = recipe.route or ()
     wanted = {"embeddings": route[0].source, "norm": route[-1].source, "head": route[-1].source} if route else {}
-    if recipe.end_sources != wanted:
+    if recipe.end_sources != wanted or (recipe.ends is not None and recipe.ends.read is not None):
         what = "mergekit takes embeddings from the first slice, and norm and head from the last. Take them from there."
         raise ConfigError.at(f"{where}: ends", what)
     for index, segment in enumerate(route):
-        if segment.write is not None:
-            what = "mergekit knows no factor on what a layer writes. Export the recipe instead."
-            raise ConfigError.at(f"{where}: route[{index}].write", what)
+        for name, factor in (("write", segment.write), ("read", segment.read)):
+            if factor is not None:
+                what = f"mergekit knows no factor on what a layer {name}s. Export the recipe instead."
+                raise ConfigError.at(f"{where}: route[{index}].{name}", what)
         copy = Blend(experts=(segment.source,), rules=(PipeRule(pipe=(Weigh(weigh=(1.0,)), Linear(reduce="sum"))),))
         blend = recipe.blends.get(segment.source, copy)
         if any(expert in recipe.blends for expert in blend.experts):

@@ -34,10 +34,12 @@ class Drawn:
     Attributes:
         route: The layers, at least one.
         blends: Blends that it takes layers from, beside those of the file.
+        ends: What it adds to the ends of the file.
     """
 
     route: Sequence[Segment]
     blends: Mapping[str, Tree] = field(default_factory=dict)
+    ends: Mapping[str, Tree] = field(default_factory=dict)
 
 
 class RouteGenerator(Value, ABC):
@@ -85,6 +87,6 @@ def write_gene(name: str, factors: Factors) -> FloatGene:
     return FloatGene(name, low, high, neutral=1.0 if low <= 1 <= high else None, scale="log" if low > 0 else "linear")
 
 
-def segment(source: str, layer: int, write: Scalar = 1.0) -> Segment:
+def segment(source: str, layer: int, write: Scalar = 1.0, read: float = 1.0) -> Segment:
     """One layer of a source."""
-    return Segment.of(source, (layer, layer), float(write))
+    return Segment.of(source, (layer, layer), float(write), read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -9,11 +10,15 @@ import pydantic
 
 from evomerge.recipe.route import Fault, joined
 from evomerge.recipe.stream_scales import fold_connections
-from evomerge.spaces.genes import FloatGene, Gene
+from evomerge.spaces.genes import FloatGene, Gene, Scalar
 from evomerge.spaces.routes.base import Drawn, Genes, RouteGenerator, segment
 
 _INCLUDED = 2 / 3
 """Two steps of σ = 1/6 of the gene's range above 0, where the published search starts the first source's layers."""
+
+
+_LEAST = 0.01
+"""Of W, by its size."""
 
 
 class IndicatorOfPaper(RouteGenerator):
@@ -21,8 +26,9 @@ class IndicatorOfPaper(RouteGenerator):
 
     With M layers in all sources and T = M · repeats places there are T − 2 floats, of which those above 0 put layer
     `place mod M` into the route, between the first source's first and last layers, and M² floats w, of which W = 1 + w
-    scales the stream between any two layers. The scales become factors on what layers write (`stream_scales`); W below
-    0.5 is not offered, as signs cannot be folded.
+    scales the stream between any two layers. The scales, of either sign, become factors on what layers write and read
+    (`stream_scales`). Published w are not bounded and begin at 0; these lie in [-1.5, 1.5]. W of 0 would cut the
+    stream, so that what is nearer to it than 0.01 counts as that.
 
     Attributes:
         repeats: How often the row of all layers is gone through.
@@ -41,7 +47,7 @@ class IndicatorOfPaper(RouteGenerator):
             for place in range(size * self.repeats - 2)
         ]
         pairs = [(i, j) for i in range(size) for j in range(size)] if self.scales else []
-        return (*indicators, *(FloatGene(f"route/scale {i} {j}", -0.5, 1.0, neutral=0.0) for i, j in pairs))
+        return (*indicators, *(FloatGene(f"route/scale {i} {j}", -1.5, 1.5, neutral=0.0) for i, j in pairs))
 
     def draw(self, values: Genes, num_layers: int) -> Drawn:
         """The published decoding, its scales folded."""
@@ -49,13 +55,22 @@ class IndicatorOfPaper(RouteGenerator):
         size, num_places = len(row), len(row) * self.repeats - 2
         inner = [place % size for place in range(num_places) if float(values[f"route/place {place}"]) > 0]
         path = [0, *inner, num_layers - 1]
-        writes = [1.0] * len(path)
-        if self.scales:
-            one_plus_w = [[1 + float(values[f"route/scale {i} {j}"]) for j in range(size)] for i in range(size)]
-            writes = [*fold_connections(path, one_plus_w).writes]
-        return Drawn(joined(segment(*row[number], write) for number, write in zip(path, writes, strict=True)))
+        if not self.scales:
+            return Drawn(joined(segment(*row[number]) for number in path))
+        folded = fold_connections(
+            path, [[_w(values[f"route/scale {i} {j}"]) for j in range(size)] for i in range(size)]
+        )
+        factors = zip(path, folded.writes, folded.reads, strict=True)
+        route = joined(segment(*row[number], write, read) for number, write, read in factors)
+        return Drawn(route, ends={} if folded.norm > 0 else {"read": folded.norm})
 
     def misfits(self, num_layers: int) -> Iterator[Fault]:
         """A first and a last layer that differ."""
         if num_layers < 2:
             yield (), "needs models of 2 layers or more: the first begins the route and the last ends it."
+
+
+def _w(gene: Scalar) -> float:
+    """W of a gene, kept away from 0."""
+    scale = 1 + float(gene)
+    return scale if abs(scale) >= _LEAST else math.copysign(_LEAST, scale)

@@ -69,7 +69,11 @@ class Segments(RouteGenerator):
         """The segments that take part, as often as they are repeated."""
         stretches = [_stretch(part) for part in fill(self._opened, values)]
         taken = [stretch for stretch in stretches if stretch.include] or stretches[:1]
-        return Drawn(joined(Segment.of(s.source, s.layers, s.write_factor) for s in taken for _ in range(s.repeat)))
+        return Drawn(
+            joined(
+                Segment.of(s.source, s.layers, s.write_factor, s.read_factor) for s in taken for _ in range(s.repeat)
+            )
+        )
 
     def misfits(self, num_layers: int) -> Iterator[Fault]:
         """Layers that do not exist."""

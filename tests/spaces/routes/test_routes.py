@@ -56,6 +56,11 @@ def hops(recipe: Recipe) -> list[Hop]:
     return [*hops_of(recipe.route, DEPTH)]
 
 
+def written(recipe: Recipe) -> list[tuple[str, int, float]]:
+    """Source, layer and factor on what it writes of every layer."""
+    return [(hop.source, hop.layer, hop.write) for hop in hops(recipe)]
+
+
 def neutral(space: SearchSpace, **change: Scalar) -> Recipe:
     """The recipe of neutral genes, but for those whose names, without `route/`, are given."""
     wanted: Mapping[str, Any] = {f"route/{name}": value for name, value in change.items()}
@@ -91,7 +96,7 @@ class TestIndicator:
         changes: dict[str, Scalar] = {"mix 1/include": False, "math 3/include": True, "mix 0 again 1/include": True}
         recipe = neutral(bound(ROUTES["indicator"]), **changes, **{"math 3/write": 0.5, "mix 3/write": 2.0})
         expected = [("mix", 0, 1.0), ("mix", 2, 1.0), ("math", 3, 0.5), ("mix", 0, 1.0), ("mix", 3, 2.0)]
-        assert hops(recipe) == expected
+        assert written(recipe) == expected
 
     @pytest.mark.parametrize(("write", "scale"), [([0.5, 2.0], "log"), ([0.0, 2.0], "linear"), ([-1.0, 2.0], "linear")])
     def test_factors_of_either_sign(self, write: list[float], scale: str) -> None:
@@ -124,6 +129,20 @@ class TestIndicatorOfPaper:
         assert [hop[:2] for hop in found] == [("math", 0), ("math", 2), ("ja", 1), ("math", 2), ("math", 3)]
         # stream scales 1, 1.5, 0.5, 2, 1.25: their running products are 1, 1.5, 0.75, 1.5, 1.875
         assert [hop.write for hop in found] == pytest.approx([1, 1 / 1.5, 1 / 0.75, 1 / 1.5, 1 / 1.875])
+        assert [hop.read for hop in found] == pytest.approx([1, 1.5, 0.75, 1.5, 1.875])
+
+    def test_negative_scales_turn_reads_and_the_last_norm_around_and_none_is_zero(self) -> None:
+        chosen: dict[str, Scalar] = {f"place {t}": 0.1 if t == 2 else -0.1 for t in range(14)}
+        recipes = [
+            neutral(bound(ROUTES["indicator@paper"]), **chosen, **{"scale 0 2": first, "scale 2 3": second})
+            for first, second in ((-1.5, 0.0), (-1.25, -1.5), (-1.0, 0.0))
+        ]
+        # W of the two connections: -0.5 and 1, then -0.25 and -0.5, then 0.01 for 0 and 1
+        expected = [1, -0.5, -0.5, 1, -0.25, 0.125, 1, 0.01, 0.01]
+        found = [hop for recipe in recipes for hop in hops(recipe)]
+        assert [hop.read for hop in found] == pytest.approx(expected)
+        assert [1 / hop.write for hop in found] == pytest.approx(expected)
+        assert [recipe.ends and recipe.ends.read for recipe in recipes] == [-1.0, None, None]
 
 
 class TestTailor:
@@ -138,13 +157,13 @@ class TestTailor:
 
     def test_of_all_layers_removed_one_stays(self) -> None:
         recipe = neutral(bound(ROUTES["selection"]), **{f"layer {n}/include": False for n in range(DEPTH)})
-        assert hops(recipe) == [("mix", 0, 1.0)]
+        assert written(recipe) == [("mix", 0, 1.0)]
 
     def test_layers_are_selected_one_by_one(self) -> None:
         recipe = neutral(
             bound(ROUTES["selection"]), **{"layer 1/from": "ja", "layer 2/from": "math", "layer 2/write": 0.5}
         )
-        assert hops(recipe) == [("mix", 0, 1.0), ("ja", 1, 1.0), ("math", 2, 0.5), ("mix", 3, 1.0)]
+        assert written(recipe) == [("mix", 0, 1.0), ("ja", 1, 1.0), ("math", 2, 0.5), ("mix", 3, 1.0)]
 
     def test_none_is_the_origins_layer_one_its_own_and_more_are_merged(self) -> None:
         entering: dict[str, Scalar] = {
@@ -152,7 +171,7 @@ class TestTailor:
             **{"layer 2/math": True, "layer 2/ja": True, "layer 2/factor": 0.4},
         }
         recipe = neutral(bound(ROUTES["merging"]), **entering)
-        assert hops(recipe) == [("base", 0, 1.0), ("ja", 1, 1.0), ("tailored", 2, 1.0)]
+        assert written(recipe) == [("base", 0, 1.0), ("ja", 1, 1.0), ("tailored", 2, 1.0)]
         rule, rest = recipe.canonical.blends["tailored"].rules
         assert rule.where is not None
         assert rule.where.layers == (2, 2)
@@ -171,7 +190,7 @@ class TestBands:
 
     def test_a_language_around_the_middle(self) -> None:
         choices: dict[str, Scalar] = {"boundary 1": 1, "boundary 2": 3, "band 2/from": "math"}
-        assert hops(neutral(bound(ROUTES["bands"]), **choices)) == [
+        assert written(neutral(bound(ROUTES["bands"]), **choices)) == [
             *(("ja", 0, 1.0), ("math", 1, 1.0), ("math", 2, 1.0), ("ja", 3, 1.0))
         ]
 
@@ -191,7 +210,7 @@ class TestSegments:
             **{"segment 1/last": 1, "segment 1/repeat": 2, "segment 2/include": True, "segment 2/from": "ja"},
             **{"segment 2/first": 3, "segment 2/last": 2, "segment 2/write": 0.5},
         }
-        assert hops(neutral(bound(HOLES), **changes)) == [
+        assert written(neutral(bound(HOLES), **changes)) == [
             *(("mix", 0, 1.0), ("mix", 1, 1.0)) * 2,
             *(("ja", 2, 0.5), ("ja", 3, 0.5)),
         ]
