@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from evomerge import seeds
-from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
+from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of, merge_problems, route_problems, stretches_of
 from evomerge.documents import Tree, parse, tree_of
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
@@ -30,7 +30,16 @@ from evomerge.recipe.calibration import Calibration
 from evomerge.recipe.recipe import ModelRef, Recipe
 from evomerge.runs.budget import Budget
 from evomerge.settings import InlineSettings, RaySettings, Settings
-from evomerge.spaces import SearchSpace, SpaceFile, bind, measured_in, parse_space
+from evomerge.spaces import (
+    SearchSpace,
+    SpaceFile,
+    bind,
+    depth_problems,
+    kin_in,
+    measured_in,
+    parse_space,
+    some_recipe,
+)
 from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, is_breed, lattice_of, parse_breed
 from evomerge.warm_start import with_starts
 
@@ -136,7 +145,10 @@ def open_space(settings: Settings) -> SearchSpace | LineageSpace:
     bred = is_breed(settings.search_space)
     document = parse_breed(settings.search_space, where) if bred else parse_space(settings.search_space, where)
     checkpoints = Library().open_all(document.models, where)
-    check_mergeable(checkpoints, where)
+    if isinstance(document, BreedFile):
+        check_mergeable(checkpoints, where)
+    else:
+        _check_layers(document, checkpoints, where)
     models = {
         name: document.models[name].model_copy(update={"digest": digest_of(checkpoint)})
         for name, checkpoint in checkpoints.items()
@@ -153,11 +165,17 @@ def _bound(
     """A space of genes."""
     document = document.model_copy(update={"calibration": _calibration(document, where)})
     _check_statistics(document, models, where)
-    space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
-    if space.route is not None:
-        some = space.decode(tuple(_anything(gene) for gene in space.genes))
-        check_routable(checkpoints, some.donor, map(some.donor_of, space.route.sources), where)
-    return space
+    return bind(document, models, {name: one.num_layers for name, one in checkpoints.items()}, where)
+
+
+def _check_layers(document: SpaceFile, checkpoints: Mapping[str, Checkpoint], where: str) -> None:
+    """Refuse models that do not go together, and layers that they do not have, before a file of weights is read."""
+    depths = {name: checkpoint.num_layers for name, checkpoint in checkpoints.items()}
+    problems = merge_problems(checkpoints, where, kin_in(document, where))
+    if document.route is not None and not problems:
+        some = some_recipe(document, where)
+        problems += route_problems(checkpoints, some.donor, map(some.donor_of, document.route.sources), where)
+    ConfigError.raise_if_any([*problems, *depth_problems(document, depths, where)])
 
 
 def _bred(

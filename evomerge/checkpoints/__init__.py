@@ -3,7 +3,7 @@
 from evomerge.checkpoints.adapted import Adapted
 from evomerge.checkpoints.adapter import Adapter
 from evomerge.checkpoints.checkpoint import Checkpoint
-from evomerge.checkpoints.compatibility import check_mergeable, check_routable
+from evomerge.checkpoints.compatibility import check_mergeable, merge_problems, route_problems
 from evomerge.checkpoints.digest import digest_of
 from evomerge.checkpoints.flat import stretches_of
 from evomerge.checkpoints.roles import Position
@@ -15,8 +15,9 @@ __all__ = [
     "Checkpoint",
     "Position",
     "check_mergeable",
-    "check_routable",
     "digest_of",
+    "merge_problems",
+    "route_problems",
     "shared_rows",
     "stretches_of",
 ]

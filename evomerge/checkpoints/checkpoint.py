@@ -85,7 +85,8 @@ class Checkpoint:
     @cached_property
     def num_layers(self) -> int:
         """How many layers the tensors make up; those of an encoder and a decoder together."""
-        return 1 + max((at.layer for at in self._positions.values() if at.layer is not None), default=-1)
+        layers = [self.position(name).layer for name in self.names]
+        return 1 + max((layer for layer in layers if layer is not None), default=-1)
 
     def position(self, name: str) -> Position:
         """Where a tensor stands in the model."""
@@ -106,6 +107,14 @@ class Checkpoint:
         if name not in self._tensors:  # a view of the file: what is remembered takes no memory to speak of
             self._tensors[name] = self._handles[self.files[name]].get_tensor(name)
         return self._tensors[name]
+
+    @cached_property
+    def understood(self) -> Mapping[str, Any]:
+        """The config as transformers understands it, with what the file leaves to defaults."""
+        from transformers import AutoConfig  # takes seconds to import
+
+        understood: Mapping[str, Any] = AutoConfig.from_pretrained(self.folder, trust_remote_code=False).to_dict()
+        return understood
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

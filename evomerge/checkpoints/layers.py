@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from evomerge.checkpoints.checkpoint import Checkpoint
@@ -78,6 +78,42 @@ def layers_of(checkpoint: Checkpoint) -> Layers | None:
     """The layers of a checkpoint; None where routes over its family are not known."""
     family = FAMILIES.get(str(checkpoint.config.get("model_type")))
     return None if family is None or family.writes is None else Layers(checkpoint, family)
+
+
+def likes_of(donor: Checkpoint, source: Checkpoint) -> list[int | None]:
+    """For each layer of a model, the layer of another that its weights can be poured into.
+
+    That is one with tensors of the same names and shapes, of which the config says the same: the layer of the same
+    number where it will do.
+
+    Args:
+        donor: Gives config and modules; of a family whose layers are known.
+        source: Gives weights; of the same family.
+
+    Returns:
+        None for layers of a kind that the donor does not have.
+    """
+    if source is donor:
+        return [*range(donor.num_layers)]
+    own, others = _kinds(donor), _kinds(source)
+    return [
+        layer if own[layer : layer + 1] == [kind] else next((like for like, its in enumerate(own) if its == kind), None)
+        for layer, kind in enumerate(others)
+    ]
+
+
+def _kinds(checkpoint: Checkpoint) -> list[Hashable]:
+    """What tells each layer's module from others': what the config says of it, and its tensors."""
+    layers = layers_of(checkpoint)
+    assert layers is not None, "the family is known"
+    entries = [checkpoint.understood[key] for key in _PER_LAYER if isinstance(checkpoint.understood.get(key), list)]
+    return [
+        (
+            tuple(tuple(entry[layer : layer + 1]) for entry in entries),
+            frozenset((layers.bare(name), checkpoint.shape(name)) for name in names),
+        )
+        for layer, names in enumerate(layers.names)
+    ]
 
 
 def config_changes(config: Mapping[str, Any], layers: Sequence[int]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
+from evomerge.checkpoints import Checkpoint, digest_of, merge_problems, route_problems, stretches_of
 from evomerge.checkpoints.layout import layout_of
 from evomerge.documents import key, parse, read_yaml, shown, tree_of
 from evomerge.errors import ConfigError, Problem
@@ -13,7 +13,7 @@ from evomerge.merging import Library
 from evomerge.recipe import Recipe
 from evomerge.recipe.mergekit import Layout, Locate, Reading, is_mergekit, read_mergekit
 from evomerge.recipe.recipe import PipeRule
-from evomerge.recipe.route import depth_faults
+from evomerge.recipe.route import depth_faults, kin_of
 
 
 def read_recipe(path: Path, locate: Locate, seed: int | None = None) -> Reading:
@@ -72,7 +72,13 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
         ConfigError: If a model is not what the recipe says, or if models cannot be merged.
     """
     checkpoints = library.open_all(recipe.models, where)
-    check_mergeable(checkpoints, where)
+    problems = merge_problems(checkpoints, where, kin_of(recipe))
+    if recipe.route is not None:
+        recipe = _with_depths(recipe, checkpoints)
+        problems += [Problem(f"{where}: {key(place)}", what) for place, what in depth_faults(recipe)]
+        if not problems:
+            problems = route_problems(checkpoints, recipe.donor, map(recipe.donor_of, recipe.sources), where)
+    ConfigError.raise_if_any(problems)
     rules = [rule for blend in recipe.canonical.blends.values() for rule in blend.rules if isinstance(rule, PipeRule)]
     is_random = any(stage.is_stochastic for rule in rules for stage in rule.pipe)
     digests = {name: digest_of(checkpoints[name]) for name, model in recipe.models.items() if is_random or model.digest}
@@ -82,17 +88,12 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
         if model.digest not in (None, digests.get(name))
     )
     models = {name: model.model_copy(update={"digest": digests.get(name)}) for name, model in recipe.models.items()}
-    recipe = recipe.model_copy(update={"models": models})
-    return recipe if recipe.route is None else _with_depths(recipe, checkpoints, where)
+    return recipe.model_copy(update={"models": models})
 
 
-def _with_depths(recipe: Recipe, checkpoints: Mapping[str, Checkpoint], where: str) -> Recipe:
-    """A recipe with a route that its models' layers allow."""
-    check_routable(checkpoints, recipe.donor, map(recipe.donor_of, recipe.sources), where)
+def _with_depths(recipe: Recipe, checkpoints: Mapping[str, Checkpoint]) -> Recipe:
     models = {n: model.model_copy(update={"layers": checkpoints[n].num_layers}) for n, model in recipe.models.items()}
-    recipe = recipe.model_copy(update={"models": models})
-    ConfigError.raise_if_any(Problem(f"{where}: {key(place)}", what) for place, what in depth_faults(recipe))
-    return recipe
+    return recipe.model_copy(update={"models": models})
 
 
 def idle_rules(recipe: Recipe, library: Library) -> Iterator[str]:
@@ -102,10 +103,10 @@ def idle_rules(recipe: Recipe, library: Library) -> Iterator[str]:
         recipe: One whose models were checked.
         library: Where they are opened.
     """
-    donor = library.open(recipe.models[recipe.donor], recipe.models)
-    places = [(name, donor.position(name)) for name in donor.names]
-    num_entries = max((stretch.stop for stretch in stretches_of(donor)), default=0)
     for blend_name, blend in recipe.blends.items():
+        donor = library.open(recipe.models[recipe.donor_of(blend_name)], recipe.models)
+        places = [(name, donor.position(name)) for name in donor.names]
+        num_entries = max((stretch.stop for stretch in stretches_of(donor)), default=0)
         for index, rule in enumerate(blend.rules):
             where = rule.where
             if where is None:

@@ -56,16 +56,24 @@ class Blends:
         num_shared: By the name of a table of tokens, how many rows all models have, where some have more.
     """
 
-    def __init__(self, recipe: Recipe, library: Library, checkpoints: Mapping[str, Checkpoint]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        library: Library,
+        checkpoints: Mapping[str, Checkpoint],
+        layouts: Mapping[str, Checkpoint],
+    ) -> None:
         """Prepare the blends.
 
         Args:
             recipe: Canonical.
             library: Where models were opened.
             checkpoints: Those of the recipe's models, by name.
+            layouts: Of models and blends, by name: a checkpoint with the same layers.
         """
         self._recipe, self._facts = recipe, library.facts
-        self._checkpoints, self._donor = checkpoints, checkpoints[recipe.donor]
+        self._checkpoints, self._layouts = checkpoints, layouts
+        self._known_stretches: dict[str, dict[str, Span]] = {}
         self._adapters = {name: self._adapters_of(blend) for name, blend in recipe.blends.items()}
         self._identities = recipe.identities
         used = self._used()
@@ -98,7 +106,7 @@ class Blends:
         if len(parts) <= 1:
             return self._by_rule(source, parts[0][1] if parts else None, name)
         merged = torch.cat([self._part(source, rule, name, span) for span, rule in parts])
-        return merged.view(self._merged_shape(name))
+        return merged.view(self._merged_shape(source, name))
 
     def _part(self, source: str, rule: Rule | None, name: str, span: Span) -> torch.Tensor:
         """What a rule makes of part of a tensor, flat and float32."""
@@ -177,15 +185,15 @@ class Blends:
 
         Rules are None where the tensor is the origin's own.
         """
-        start, rules = self._stretches[name][0], self._rules_for(source, name)
+        start, rules = self._stretches(source)[name][0], self._rules_for(source, name)
         spans = [rule.where.span if rule.where else None for rule in rules]
-        found = cut(spans, (start, start + math.prod(self._merged_shape(name))))
+        found = cut(spans, (start, start + math.prod(self._merged_shape(source, name))))
         return [((a - start, b - start), None if place is None else rules[place]) for (a, b), place in found]
 
     def _rules_for(self, source: str, name: str) -> list[Rule]:
         """The rules of a blend for a tensor or part of it, up to the first that is for all of it."""
-        position, found = self._donor.position(name), list[Rule]()
-        start, stop = self._stretches[name]
+        position, found = self._layouts[source].position(name), list[Rule]()
+        start, stop = self._stretches(source)[name]
         for rule in self._rules[source]:
             span = rule.where.span if rule.where else None
             if span is not None and not (span[0] < stop and start < span[1]):  # asked first: members have many spans
@@ -196,20 +204,24 @@ class Blends:
                     break
         return found
 
-    def _merged_shape(self, name: str) -> tuple[int, ...]:
+    def _merged_shape(self, source: str, name: str) -> tuple[int, ...]:
         """The shape of what all models have of a tensor."""
-        shape = self._donor.shape(name)
+        shape = self._layouts[source].shape(name)
         return (self.num_shared[name], *shape[1:]) if name in self.num_shared else shape
 
-    @functools.cached_property
-    def _stretches(self) -> dict[str, Span]:
-        return {stretch.name: (stretch.start, stretch.stop) for stretch in stretches_of(self._donor)}
+    def _stretches(self, source: str) -> dict[str, Span]:
+        donor = self._recipe.donor_of(source)
+        if donor not in self._known_stretches:
+            stretches = stretches_of(self._layouts[source])
+            self._known_stretches[donor] = {stretch.name: (stretch.start, stretch.stop) for stretch in stretches}
+        return self._known_stretches[donor]
 
     def site(self, source: str, rule: Rule, name: str) -> Site:
         """What the stages of a rule may know of a tensor."""
         blend = self._recipe.blends[source]
         draws = [Draw(blend.seed, self._identities[expert], name) for expert in blend.experts]
-        position, num_layers = self._donor.position(name), max(1, self._donor.num_layers)
+        layout = self._layouts[source]
+        position, num_layers = layout.position(name), max(1, layout.num_layers)
         keys = self._keys(blend, name, rule.parts.from_zero)
         statistics = functools.partial(rule.reading, name)
         return Site(name, position, num_layers, draws, rule.scope, facts=self._facts, keys=keys, statistics=statistics)
@@ -227,9 +239,9 @@ class Blends:
 
     def _governed(self, source: str, index: int) -> Iterator[tuple[Site, list[torch.Tensor]]]:
         """Site and task vectors of every tensor that one rule of a blend governs."""
-        rule = self._rules[source][index]
-        for name in self._donor.names:
-            if self._donor.dtype(name).is_floating_point and next(iter(self._rules_for(source, name)), None) is rule:
+        rule, layout = self._rules[source][index], self._layouts[source]
+        for name in layout.names:
+            if layout.dtype(name).is_floating_point and next(iter(self._rules_for(source, name)), None) is rule:
                 origin: torch.Tensor | None
                 if self.has_adapters(source) and not rule.parts.from_zero:
                     deltas, origin = self._measured(source, name)

@@ -57,7 +57,7 @@ def export_model(
     with new_folder(destination, sum(spec.num_bytes for spec in specs)) as draft:
         write_weights(draft, specs, _in_one_place(specs, merge, recipe, library), progress, max_shard_bytes)
         _write_companions(draft, recipe, merge, library, provenance)
-        if recipe.canonical.route is not None:
+        if merge.is_reordered:
             from evomerge.merging.verification import verify  # brings transformers along
 
             verify(draft, recipe, library)
@@ -86,7 +86,7 @@ def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Libra
         config["torch_dtype" if "torch_dtype" in config else "dtype"] = recipe.dtype
     if merge.num_tokens is not None:
         config["vocab_size"] = merge.num_tokens
-    if recipe.canonical.route is not None:
+    if merge.is_reordered:
         config |= _reordered(merge)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     copy_files(merge.donor.folder, folder, _MODEL_FILES)
@@ -97,7 +97,4 @@ def _write_companions(folder: Path, recipe: Recipe, merge: Merge, library: Libra
 
 def _reordered(merge: Merge) -> dict[str, Any]:
     """What the config says of the layers in their new order, with defaults that hang on a layer's number spelt out."""
-    from transformers import AutoConfig  # takes seconds to import
-
-    understood = AutoConfig.from_pretrained(merge.donor.folder, trust_remote_code=False).to_dict()
-    return config_changes(understood, [hop.layer for hop in merge.hops])
+    return config_changes(merge.donor.understood, merge.likes(merge.donor))

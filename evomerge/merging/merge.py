@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 
 from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints.layers import likes_of
+from evomerge.errors import CandidateFailed
 from evomerge.merging.blends import Blends, Rule
 from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared, row_width
 from evomerge.merging.fused import Loop, merge_fused
 from evomerge.merging.library import Library
-from evomerge.merging.routes import Origin, hops_in, origins_of
+from evomerge.merging.routes import Origin, hops_in, is_reordered, layouts_of, origins_of
 from evomerge.recipe import Recipe
 from evomerge.recipe.route import Hop
 from evomerge.recipe.spans import Span
@@ -20,7 +23,12 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 class Merge:
-    """The tensors of a recipe's result, computed when asked for; nothing is kept between them."""
+    """The tensors of a recipe's result, computed when asked for; nothing is kept between them.
+
+    Attributes:
+        donor: The checkpoint that gives the result its config.
+        layouts: Of models and blends, by name: the checkpoint that has the same layers.
+    """
 
     def __init__(self, recipe: Recipe, library: Library) -> None:
         """Prepare a merge.
@@ -34,8 +42,9 @@ class Merge:
         checkpoints = library.open_all(recipe.models)
         self.donor: Checkpoint = checkpoints[recipe.donor]
         self._tokens = checkpoints[recipe.tokenizer_donor]
-        self._blends = Blends(self._recipe, library, checkpoints)
-        self._origins = origins_of(self._recipe, self.donor)
+        self.layouts: Mapping[str, Checkpoint] = layouts_of(self._recipe, checkpoints)
+        self._blends = Blends(self._recipe, library, checkpoints, self.layouts)
+        self._origins = origins_of(self._recipe, self.layouts)
 
     @property
     def names(self) -> list[str]:
@@ -45,7 +54,31 @@ class Merge:
     @property
     def hops(self) -> tuple[Hop, ...]:
         """The result's layers one by one."""
-        return hops_in(self._recipe, self.donor)
+        return hops_in(self._recipe, self.layouts)
+
+    def likes(self, donor: Checkpoint) -> list[int]:
+        """For each of the result's layers, the layer of a model whose module its weights can be poured into.
+
+        Args:
+            donor: Gives config and modules.
+
+        Raises:
+            CandidateFailed: If it has no layer of the kind.
+        """
+        likes = []
+        for hop in self.hops:
+            layout = self.layouts[hop.source]
+            known = self._facts.once(("likes", donor.folder, layout.folder), partial(likes_of, donor, layout))
+            if (like := known[hop.layer]) is None:
+                what = f"layer {hop.layer} of {hop.source} is of a kind that {donor.folder} does not have"
+                raise CandidateFailed(f"{what}, which gives the config. Take it out of the route.")
+            likes.append(like)
+        return likes
+
+    @property
+    def is_reordered(self) -> bool:
+        """Whether the result's layers are others than the donor's, or fold a factor."""
+        return is_reordered(self._recipe, self.layouts)
 
     @property
     def num_shared(self) -> Mapping[str, int]:
@@ -62,11 +95,11 @@ class Merge:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor of the result, which has a row for every token of its tokenizer."""
-        return (self._tokens if name in self.num_shared else self.donor).shape(self._origins[name].name)
+        return (self._tokens if name in self.num_shared else self._header(name)).shape(self._origins[name].name)
 
     def dtype(self, name: str) -> torch.dtype:
         """Dtype of a tensor of the result; whole numbers keep theirs."""
-        stored = self.donor.dtype(self._origins[name].name)
+        stored = self._header(name).dtype(self._origins[name].name)
         if self._recipe.dtype is None or not stored.is_floating_point:
             return stored
         return _DTYPES[self._recipe.dtype]
@@ -82,7 +115,7 @@ class Merge:
         """
         origin = self._origins[name]
         if not self.dtype(name).is_floating_point:
-            return self.donor.tensor(origin.name)
+            return self._header(name).tensor(origin.name)
         merged = self._blends.tensor(origin.source, origin.name)
         merged = merged if origin.fold is None else origin.fold.of(merged)
         return torch.cat([merged, self._own_rows(name).to(merged)]) if name in self.num_shared else merged
@@ -120,6 +153,11 @@ class Merge:
             place = place[: self.num_shared[name]]
         for span, rule in rules:
             self._into_flat(rule, span, origin, dtype, place.view(-1))
+
+    def _header(self, name: str) -> Checkpoint:
+        """The checkpoint that says what a tensor of the result looks like: the donor, but for layers beyond its own."""
+        origin = self._origins[name]
+        return self.donor if origin.name in self.donor.files else self.layouts[origin.source]
 
     def _into_flat(self, rule: Rule, span: Span, source: Origin, dtype: torch.dtype, flat: torch.Tensor) -> None:
         """Overwrite the part of a tensor that a rule governs, piece by piece."""

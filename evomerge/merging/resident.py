@@ -45,6 +45,7 @@ class ResidentModel:
             model.resize_token_embeddings(merge.num_tokens, mean_resizing=False)
         self.model: PreTrainedModel = model.to(device).requires_grad_(False)
         self._tokenizer = recipe.models[recipe.tokenizer_donor].path
+        self._donor = merge.donor
         self._places = places_of(merge.donor, self.model, unused)
         layers = layers_of(merge.donor)
         self._stack = None if layers is None else LayerStack.of(self.model, layers, self._places)
@@ -81,9 +82,10 @@ class ResidentModel:
     def _fill(self, stack: LayerStack, merge: Merge, recipe: Recipe) -> None:
         digests = source_digests(recipe)
         rows = tuple(merge.num_shared.items())  # models that join by the route alone may leave a blend fewer to merge
-        contents = [(digests[hop.source], rows, hop.layer, hop.write, hop.read, recipe.dtype) for hop in merge.hops]
-        for place, shelf in stack.arrange(merge.hops, contents):
-            for name in stack.layers.names[merge.hops[place].layer]:
+        hops, likes = merge.hops, merge.likes(self._donor)
+        contents = [(digests[hop.source], rows, hop.layer, hop.write, hop.read, recipe.dtype) for hop in hops]
+        for place, shelf in stack.arrange(likes, contents):
+            for name in stack.layers.names[likes[place]]:
                 merge.into(stack.layers.moved(name, place), shelf.places[stack.layers.bare(name)])
             shelf.holds = contents[place]
         for name in stack.layers.others:

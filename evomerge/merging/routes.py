@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,37 +49,68 @@ class Origin:
     fold: Fold | None = None
 
 
-def hops_in(recipe: Recipe, donor: Checkpoint) -> tuple[Hop, ...]:
+def layouts_of(recipe: Recipe, checkpoints: Mapping[str, Checkpoint]) -> dict[str, Checkpoint]:
+    """The checkpoint that gives each model and blend its layout.
+
+    Args:
+        recipe: Any.
+        checkpoints: Of its models, by name.
+    """
+    return {source: checkpoints[recipe.donor_of(source)] for source in (*recipe.models, *recipe.blends)}
+
+
+def hops_in(recipe: Recipe, layouts: Mapping[str, Checkpoint]) -> tuple[Hop, ...]:
     """The result's layers one by one.
 
     Args:
         recipe: Canonical.
-        donor: The checkpoint that gives config and layout.
+        layouts: Of its models and blends.
     """
-    return hops_of(recipe.route or (Segment.of(recipe.result, None),), donor.num_layers)
+    depths = {source: layout.num_layers for source, layout in layouts.items()}
+    return hops_of(recipe.route or (Segment.of(recipe.result, None),), depths)
 
 
-def origins_of(recipe: Recipe, donor: Checkpoint) -> dict[str, Origin]:
+def is_reordered(recipe: Recipe, layouts: Mapping[str, Checkpoint]) -> bool:
+    """Whether the result's layers are others than those of the model that gives the config, or fold a factor.
+
+    Args:
+        recipe: Canonical.
+        layouts: Of its models and blends.
+    """
+    same_depth = layouts[recipe.result].num_layers == layouts[recipe.donor].num_layers
+    return recipe.route is not None or _sign(recipe) != 1.0 or not same_depth
+
+
+def origins_of(recipe: Recipe, layouts: Mapping[str, Checkpoint]) -> dict[str, Origin]:
     """Where the tensors of the result come from, by their names there, in the order in which they are written.
 
     Args:
         recipe: Canonical.
-        donor: The checkpoint that gives config and layout.
+        layouts: Of its models and blends.
 
     Raises:
         CandidateFailed: If layers cannot be put in another order in this family, or do not exist.
     """
+    donor = layouts[recipe.donor]
     _check_head(recipe, donor)
-    if recipe.route is None and _sign(recipe) == 1.0:
+    if not is_reordered(recipe, layouts):
         return {name: _unmoved(recipe, donor, name) for name in donor.names}
-    if (layers := layers_of(donor)) is None:
-        what = f"routes over layers of {donor.config.get('model_type')} are not known"
+    hops = hops_in(recipe, layouts)
+    layers = {source: _layers_of(layouts[source]) for source in {recipe.donor, *(hop.source for hop in hops)}}
+    own = layers[recipe.donor]
+    found = {name: _with_sign(recipe, own, _unmoved(recipe, donor, name)) for name in own.others}
+    for place, hop in enumerate(hops):
+        if hop.layer >= (depth := len(layers[hop.source].names)):
+            raise CandidateFailed(f"layer {hop.layer} of the route does not exist: {hop.source} has {depth} layers.")
+        found |= _moved(layers[hop.source], place, hop)
+    return found
+
+
+def _layers_of(checkpoint: Checkpoint) -> Layers:
+    if (layers := layers_of(checkpoint)) is None:
+        what = f"routes over layers of {checkpoint.config.get('model_type')} are not known"
         raise CandidateFailed(f"{what}. Leave the route out, or use models of a family like llama.")
-    outside = {name: _with_sign(recipe, layers, _unmoved(recipe, donor, name)) for name in layers.others}
-    hops = hops_in(recipe, donor)
-    if (last := max(hop.layer for hop in hops)) >= donor.num_layers:
-        raise CandidateFailed(f"layer {last} of the route does not exist: the models have {donor.num_layers} layers.")
-    return outside | {name: origin for place, hop in enumerate(hops) for name, origin in _moved(layers, place, hop)}
+    return layers
 
 
 def _unmoved(recipe: Recipe, donor: Checkpoint, name: str) -> Origin:

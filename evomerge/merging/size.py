@@ -8,7 +8,7 @@ import torch
 
 from evomerge.checkpoints import Checkpoint
 from evomerge.merging.library import Library
-from evomerge.merging.routes import hops_in, origins_of
+from evomerge.merging.routes import hops_in, layouts_of, origins_of
 from evomerge.recipe import Recipe
 
 
@@ -50,12 +50,15 @@ def size_of(recipe: Recipe, library: Library) -> Size:
         CandidateFailed: If its route does not suit its models.
     """
     recipe = recipe.canonical
-    donor = library.open(recipe.models[recipe.donor], recipe.models)
-    names = [origin.name for origin in origins_of(recipe, donor).values()]
+    layouts = layouts_of(recipe, library.open_all(recipe.models))
+    donor = layouts[recipe.donor]
     counts = {name: _count(donor, name) for name in donor.names}
     return Size(
-        layers=len(hops_in(recipe, donor)),
-        parameters=sum(counts[name] for name in names),
+        layers=len(hops_in(recipe, layouts)),
+        parameters=sum(
+            counts[origin.name] if origin.name in counts else _count(layouts[origin.source], origin.name)
+            for origin in origins_of(recipe, layouts).values()
+        ),
         donor_layers=donor.num_layers,
         donor_parameters=sum(counts.values()),
     )

@@ -12,7 +12,6 @@ from transformers.modeling_utils import PreTrainedModel
 
 from evomerge.checkpoints.layers import Layers, config_changes
 from evomerge.merging.prefixes import release
-from evomerge.recipe.route import Hop
 
 
 @dataclass(eq=False)
@@ -95,11 +94,11 @@ class LayerStack:
         listed: torch.nn.ModuleList = getattr(self.model.base_model, self.layers.stack)
         return listed
 
-    def arrange(self, hops: Sequence[Hop], contents: Sequence[Hashable]) -> list[tuple[int, _Shelf]]:
+    def arrange(self, likes: Sequence[int], contents: Sequence[Hashable]) -> list[tuple[int, _Shelf]]:
         """Put the model's layers in the order of a route.
 
         Args:
-            hops: The route's layers.
+            likes: For each of the route's layers, the layer of this model whose module is like it.
             contents: What names the weights of each: equal ones are the same.
 
         Returns:
@@ -109,12 +108,12 @@ class LayerStack:
         stale = {shelf.holds: shelf for shelf in self.shelves if shelf.holds in set(contents)}
         chosen: dict[Hashable, _Shelf] = dict(stale)
         missing: list[tuple[int, _Shelf]] = []
-        for place, (hop, content) in enumerate(zip(hops, contents, strict=True)):
+        for place, (like, content) in enumerate(zip(likes, contents, strict=True)):
             if content not in chosen:
-                chosen[content] = self._free(hop.layer, chosen)
+                chosen[content] = self._free(like, chosen)
                 chosen[content].holds = None
                 missing.append((place, chosen[content]))
-        self._list([(hop.layer, self.shelves.index(chosen[c])) for hop, c in zip(hops, contents, strict=True)])
+        self._list([(like, self.shelves.index(chosen[c])) for like, c in zip(likes, contents, strict=True)])
         return missing
 
     def _free(self, layer: int, chosen: Mapping[Hashable, _Shelf]) -> _Shelf:
@@ -127,7 +126,7 @@ class LayerStack:
         return self.shelves[-1]
 
     def _list(self, listed: Sequence[tuple[int, int]]) -> None:
-        """Make the model's list of layers: for each, the layer that it is and the shelf of its weights."""
+        """Make the model's list of layers: for each, the layer that it is like and the shelf of its weights."""
         if tuple(listed) == self._listed:
             return
         modules = [self._module(place, *pair) for place, pair in enumerate(listed)]

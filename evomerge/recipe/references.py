@@ -12,12 +12,12 @@ def references(recipe: Recipe) -> dict[str, Recipe]:
 
     Args:
         recipe: Any recipe of a search; its models and the experts of its result are what counts. Where nothing is
-            blended, all models are experts.
+            blended, all models are experts. Those of several depths have no average.
     """
     sources = recipe.blends[recipe.result].experts if recipe.blends else [*recipe.models]
     experts = [name for name in sources if name in recipe.models]
     found = {name: _average(recipe, (name,)) for name in recipe.models}
-    if len(experts) > 1:
+    if len(experts) > 1 and len({recipe.models[name].layers for name in experts}) == 1:
         found["uniform"] = _average(recipe, tuple(experts))
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
 import pydantic
@@ -93,17 +93,17 @@ class Hop(NamedTuple):
 Route: TypeAlias = tuple[Segment, ...]
 
 
-def hops_of(route: Iterable[Segment], num_layers: int) -> tuple[Hop, ...]:
+def hops_of(route: Iterable[Segment], depths: Mapping[str, int]) -> tuple[Hop, ...]:
     """The layers of a route one by one.
 
     Args:
         route: Of a recipe.
-        num_layers: How many layers its models have.
+        depths: How many layers each of its sources has.
     """
     return tuple(
         Hop(segment.source, layer, segment.write_factor, segment.read_factor)
         for segment in route
-        for first, last in [segment.layers or (0, num_layers - 1)]
+        for first, last in [segment.layers or (0, depths[segment.source] - 1)]
         for layer in range(first, last + 1)
     )
 
@@ -161,6 +161,25 @@ def depth_of(recipe: Recipe, source: str) -> int | None:
     """How many layers a blend or model has; None while its model was not opened."""
     name = recipe.donor_of(source)
     return recipe.models[name].layers if name in recipe.models else None
+
+
+def kin_of(recipe: Recipe) -> list[set[str]]:
+    """Models that are merged tensor by tensor, group by group: those that a route alone joins stand apart."""
+    if recipe.route is None:
+        return [{*recipe.models}]
+    blends = ({name, *blend.experts, blend.origin or name} for name, blend in recipe.blends.items())
+    adapters = ({name, model.adapts or name} for name, model in recipe.models.items())
+    groups = (group & {*recipe.models} for group in joint([*blends, *adapters]))
+    return [group for group in groups if group]
+
+
+def joint(groups: Iterable[Collection[str]]) -> list[set[str]]:
+    """The same names in groups that share none, those that shared one made one."""
+    apart: list[set[str]] = []
+    for group in groups:
+        touched = [other for other in apart if not other.isdisjoint(group)]
+        apart = [other for other in apart if other not in touched] + [{*group}.union(*touched)]
+    return apart
 
 
 def _unknown(source: str, known: Sequence[str]) -> str:

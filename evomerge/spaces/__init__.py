@@ -1,8 +1,8 @@
 """Search spaces: recipes with holes, and the way between genomes and recipes."""
 
-from evomerge.spaces.file import SpaceFile, measured_in, parse_space
+from evomerge.spaces.file import SpaceFile, kin_in, measured_in, parse_space, some_recipe
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Genome, IntGene
-from evomerge.spaces.space import SearchSpace, bind
+from evomerge.spaces.space import SearchSpace, bind, depth_problems
 
 __all__ = [
     "ChoiceGene",
@@ -13,6 +13,9 @@ __all__ = [
     "SearchSpace",
     "SpaceFile",
     "bind",
+    "depth_problems",
+    "kin_in",
     "measured_in",
     "parse_space",
+    "some_recipe",
 ]

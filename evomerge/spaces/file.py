@@ -13,7 +13,7 @@ from evomerge.recipe.adapters import base_faults
 from evomerge.recipe.calibration import Calibration, StatisticKind
 from evomerge.recipe.measures import measured_models
 from evomerge.recipe.recipe import DType, ModelRef, Recipe, TokenizerPolicy
-from evomerge.recipe.route import Ends
+from evomerge.recipe.route import Ends, joint, kin_of
 from evomerge.recipe.where import Role
 from evomerge.spaces.holes import check_holes, corners, fill, genes_in, open_holes
 from evomerge.spaces.routes import RouteHole, Segments
@@ -170,6 +170,16 @@ def measured_in(space: SpaceFile, where: str) -> list[tuple[str, StatisticKind]]
     """Names of models with the kinds of statistics that recipes of a sound space read of them, each once."""
     corners = (parse(Recipe, corner, where) for corner in _corner_trees(space))
     return list({pair: None for recipe in corners for pair in measured_models(recipe.blends)})
+
+
+def some_recipe(space: SpaceFile, where: str) -> Recipe:
+    """One recipe of a sound space, with every source of its route."""
+    return parse(Recipe, next(_corner_trees(space)), where)
+
+
+def kin_in(space: SpaceFile, where: str) -> list[set[str]]:
+    """Models that some recipe of a sound space merges tensor by tensor, group by group."""
+    return joint(group for corner in _corner_trees(space) for group in kin_of(parse(Recipe, corner, where)))
 
 
 def _corner_trees(space: SpaceFile) -> Iterator[dict[str, Tree]]:

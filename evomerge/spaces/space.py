@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evomerge.documents import Tree, key, parse, shown, tree_of
 from evomerge.errors import ConfigError, EvomergeError, Problem
 from evomerge.recipe.recipe import ModelRef, Recipe
+from evomerge.recipe.route import Fault
 from evomerge.recipe.stages import SLOTS
 from evomerge.recipe.where import Role
 from evomerge.spaces.file import Groups, SpaceFile
-from evomerge.spaces.genes import Gene, Genome, Scalar
+from evomerge.spaces.genes import ChoiceGene, Gene, Genome, Scalar
 from evomerge.spaces.holes import Path, fill, genes_in, open_holes, values_at
 from evomerge.spaces.routes import RouteGenerator
 from evomerge.spaces.starts import NotInSpace, encode, neutral, start_pipes
@@ -34,7 +35,7 @@ class SearchSpace:
         seeds: Genomes to start from.
         where: Name of the file, for messages.
         route: What makes layers in an order of the genes; None: the last blend's own.
-        num_layers: How many layers the models have.
+        depths: How many layers each blend and model has.
     """
 
     genes: tuple[Gene, ...]
@@ -42,7 +43,7 @@ class SearchSpace:
     seeds: tuple[Genome, ...]
     where: str
     route: RouteGenerator | None = None
-    num_layers: int = 0
+    depths: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -63,7 +64,7 @@ class SearchSpace:
         values = {gene.name: value for gene, value in zip(self.genes, genome, strict=True)}
         tree = fill(self.template, values)
         if self.route is not None:
-            drawn = self.route.draw(values, self.num_layers)
+            drawn = self.route.draw(values, self.depths)
             tree |= {"blends": tree["blends"] | drawn.blends, "route": [*map(tree_of, drawn.route)]}
             tree |= {"ends": tree["ends"] | drawn.ends} if drawn.ends else {}
         return parse(Recipe, tree, self.where)
@@ -87,41 +88,64 @@ class SearchSpace:
         return tuple(genome)
 
 
-def bind(space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int, where: str) -> SearchSpace:
+def bind(
+    space: SpaceFile, models: Mapping[str, ModelRef], num_layers: int | Mapping[str, int], where: str
+) -> SearchSpace:
     """Give a space its models and cut it into groups of their layers.
 
     Args:
         space: The document.
         models: The same models with their digests known.
-        num_layers: How many layers the models have.
+        num_layers: How many layers the models have, by name where they differ.
         where: Name of the file, for messages.
 
     Raises:
-        ConfigError: If there are more bands than layers, if a band's layers do not exist, or if a seed does not lie in
-            the space.
+        ConfigError: If it names layers that do not exist, or if a seed does not lie in the space.
     """
-    if space.groups:
-        _check_bands(space.groups, num_layers, where)
-    blends = {name: _opened(name, blend, space.groups, num_layers) for name, blend in space.blends.items()}
+    depths = _depths(space, num_layers)
+    ConfigError.raise_if_any(depth_problems(space, depths, where))
+    blends = {name: _opened(name, blend, space.groups, depths[name]) for name, blend in space.blends.items()}
     genes, route = tuple(genes_in(blends)), space.route
     if route is not None:
-        faults = route.misfits(num_layers)
-        ConfigError.raise_if_any(Problem(f"{where}: {key(('route', *place))}", what) for place, what in faults)
-        models = {name: model.model_copy(update={"layers": num_layers}) for name, model in models.items()}
-        genes += route.genes(num_layers)
+        models = {name: model.model_copy(update={"layers": depths[name]}) for name, model in models.items()}
+        genes += route.genes(depths)
     template = space.model_copy(update={"models": dict(models)}).recipe_tree(blends)
     template |= {} if route is None else {"route": tree_of(route)}
-    return SearchSpace(genes, template, _seeds(space, blends, genes, where), where, route, num_layers)
+    return SearchSpace(genes, template, _seeds(space, blends, genes, where), where, route, depths)
 
 
-def _check_bands(groups: Groups, num_layers: int, where: str) -> None:
+def depth_problems(space: SpaceFile, num_layers: int | Mapping[str, int], where: str) -> list[Problem]:
+    """What a space asks of layers that its models do not have, for whoever has read no more than their headers.
+
+    Args:
+        space: The document.
+        num_layers: How many layers the models have, by name where they differ.
+        where: Name of the file, for messages.
+    """
+    depths = _depths(space, num_layers)
+    faults = [(("route", *place), what) for place, what in (space.route.misfits(depths) if space.route else ())]
+    if space.groups:
+        least = min(depths[name] for name, blend in space.blends.items() if "pipe" in blend)
+        faults += _band_faults(space.groups, least)
+    return [Problem(f"{where}: {key(place)}", what) for place, what in faults]
+
+
+def _depths(space: SpaceFile, num_layers: int | Mapping[str, int]) -> dict[str, int]:
+    """How many layers each model and blend has; those that are blended with one another have the same."""
+    depths = {name: num_layers if isinstance(num_layers, int) else num_layers[name] for name in space.models}
+    for name, blend in space.blends.items():
+        first = open_holes(blend.get("origin") or blend["experts"][0])
+        depths[name] = depths[first.options[0] if isinstance(first, ChoiceGene) else first]
+    return depths
+
+
+def _band_faults(groups: Groups, num_layers: int) -> Iterator[Fault]:
     if groups.layers > num_layers:
         what = f"{groups.layers} bands of layers, but the models have {num_layers} layers. Ask for fewer."
-        raise ConfigError.at(f"{where}: groups.layers", what)
+        yield ("groups", "layers"), what
     if groups.bands and groups.bands[-1][1] >= num_layers:
         last = f"layer {groups.bands[-1][1]} does not exist: the models' last layer is {num_layers - 1}"
-        what = f"{last}. End the last band there."
-        raise ConfigError.at(f"{where}: groups.bands", what)
+        yield ("groups", "bands"), f"{last}. End the last band there."
 
 
 def _seeds(space: SpaceFile, blends: Mapping[str, Tree], genes: tuple[Gene, ...], where: str) -> tuple[Genome, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evomerge.recipe.route import Hop, hops_of
+from evomerge.recipe.route import Hop, depth_of, hops_of
 from evomerge.report import style
 from evomerge.report.figures.picture import Picture
 from evomerge.report.verdict import chosen
@@ -26,8 +26,7 @@ def route(results: Results) -> Picture | None:
     best = chosen(results)
     if best is None or (segments := best.recipe.canonical.route) is None:
         return None
-    depths = [model.layers or 1 for model in best.recipe.models.values()]
-    hops = hops_of(segments, max(depths))
+    hops = hops_of(segments, {part.source: depth_of(best.recipe.canonical, part.source) or 1 for part in segments})
     is_scaled = any(hop.write != 1 for hop in hops)
     svg = style.render("route", 3.2 if is_scaled else 2.4, lambda figure: _draw(figure, hops, is_scaled=is_scaled))
     title = f"The {len(hops)} layers of the chosen merge, {best.name}"

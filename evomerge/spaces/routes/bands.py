@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Literal
 
 import pydantic
 
-from evomerge.recipe.route import Segment, joined
+from evomerge.recipe.route import Fault, Segment, joined
 from evomerge.spaces.genes import ChoiceGene, Gene, IntGene
-from evomerge.spaces.routes.base import Drawn, Genes, RouteGenerator
+from evomerge.spaces.routes.base import Depths, Drawn, Genes, RouteGenerator
 
 
 class Bands(RouteGenerator):
@@ -26,8 +27,9 @@ class Bands(RouteGenerator):
     sources: Annotated[tuple[str, ...], pydantic.Field(alias="from", min_length=2)]
     bands: int = pydantic.Field(default=3, ge=2)
 
-    def genes(self, num_layers: int) -> tuple[Gene, ...]:
+    def genes(self, depths: Depths) -> tuple[Gene, ...]:
         """The boundaries, each the first layer of a band, and the source of every band."""
+        num_layers = depths[self.home]
         boundaries = [
             IntGene(f"route/boundary {number}", 0, num_layers, neutral=number * num_layers // self.bands)
             for number in range(1, self.bands)
@@ -38,10 +40,10 @@ class Bands(RouteGenerator):
         ]
         return (*boundaries, *chosen)
 
-    def draw(self, values: Genes, num_layers: int) -> Drawn:
+    def draw(self, values: Genes, depths: Depths) -> Drawn:
         """Bands from the lowest to the highest; boundaries in any order mean the same."""
         boundaries = sorted(int(values[f"route/boundary {number}"]) for number in range(1, self.bands))
-        cuts = pairwise([0, *boundaries, num_layers])
+        cuts = pairwise([0, *boundaries, depths[self.home]])
         return Drawn(
             joined(
                 Segment.of(str(values[f"route/band {number}/from"]), (first, after - 1))
@@ -49,3 +51,10 @@ class Bands(RouteGenerator):
                 if first < after
             )
         )
+
+    def misfits(self, depths: Depths) -> Iterator[Fault]:
+        """Sources of several depths, and more bands than layers."""
+        yield from self._unlike(depths)
+        if self.bands > (num_layers := depths[self.home]):
+            what = f"{self.bands} bands, but the models have {num_layers} layers. Ask for {num_layers} or fewer."
+            yield ("bands",), what

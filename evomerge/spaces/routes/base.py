@@ -16,6 +16,9 @@ from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, Scalar
 Genes: TypeAlias = Mapping[str, Scalar]
 """Values of genes by name."""
 
+Depths: TypeAlias = Mapping[str, int]
+"""How many layers each blend and model has."""
+
 
 def _checked(ends: tuple[float, float]) -> tuple[float, float]:
     if not ends[0] < ends[1]:
@@ -64,16 +67,30 @@ class RouteGenerator(Value, ABC):
         return ()
 
     @abstractmethod
-    def genes(self, num_layers: int) -> tuple[Gene, ...]:
+    def genes(self, depths: Depths) -> tuple[Gene, ...]:
         """What varies, for sources of so many layers."""
 
     @abstractmethod
-    def draw(self, values: Genes, num_layers: int) -> Drawn:
+    def draw(self, values: Genes, depths: Depths) -> Drawn:
         """The route of some values, one for each gene."""
 
-    def misfits(self, num_layers: int) -> Iterator[Fault]:
+    @abstractmethod
+    def misfits(self, depths: Depths) -> Iterator[Fault]:
         """Why it does not suit sources of so many layers, each fault with its place in the route."""
-        return iter(())
+
+    def _unlike(self, depths: Depths) -> Iterator[Fault]:
+        """Sources of several depths, where layers of one number are to take each other's place."""
+        known = {source: depths[source] for source in dict.fromkeys((self.home, *self.sources))}
+        if len(set(known.values())) > 1:
+            stated = ", ".join(f"{source} has {depth} layers" for source, depth in known.items())
+            what = f"{stated}, but {self.use} puts layers of one number in each other's place"
+            yield ("from",), f"{what}. Name sources of one depth, or use indicator or a list of segments."
+
+    def _short(self, depths: Depths) -> Iterator[Fault]:
+        """A first source whose first and last layer are one."""
+        if depths[self.home] < 2:
+            what = f"needs a first source of 2 layers or more, but {self.home} has 1"
+            yield ("from",), f"{what}: the first begins the route and the last ends it."
 
 
 def include_gene(name: str, *, neutral: bool) -> ChoiceGene:

@@ -11,7 +11,7 @@ import pydantic
 from evomerge.recipe.route import Fault, joined
 from evomerge.recipe.stream_scales import fold_connections
 from evomerge.spaces.genes import FloatGene, Gene, Scalar
-from evomerge.spaces.routes.base import Drawn, Genes, RouteGenerator, segment
+from evomerge.spaces.routes.base import Depths, Drawn, Genes, RouteGenerator, segment
 
 _INCLUDED = 2 / 3
 """Two steps of σ = 1/6 of the gene's range above 0, where the published search starts the first source's layers."""
@@ -39,9 +39,9 @@ class IndicatorOfPaper(RouteGenerator):
     repeats: int = pydantic.Field(default=3, ge=1)
     scales: bool = True
 
-    def genes(self, num_layers: int) -> tuple[Gene, ...]:
+    def genes(self, depths: Depths) -> tuple[Gene, ...]:
         """T − 2 indicators, then W − 1 row by row."""
-        size = len(self.sources) * num_layers
+        size, num_layers = len(self._row(depths)), depths[self.home]
         indicators = [
             FloatGene(f"route/place {place}", -1.0, 1.0, neutral=_INCLUDED if 0 < place < num_layers - 1 else 0.0)
             for place in range(size * self.repeats - 2)
@@ -49,12 +49,12 @@ class IndicatorOfPaper(RouteGenerator):
         pairs = [(i, j) for i in range(size) for j in range(size)] if self.scales else []
         return (*indicators, *(FloatGene(f"route/scale {i} {j}", -1.5, 1.5, neutral=0.0) for i, j in pairs))
 
-    def draw(self, values: Genes, num_layers: int) -> Drawn:
+    def draw(self, values: Genes, depths: Depths) -> Drawn:
         """The published decoding, its scales folded."""
-        row = [(source, layer) for source in self.sources for layer in range(num_layers)]
+        row = self._row(depths)
         size, num_places = len(row), len(row) * self.repeats - 2
         inner = [place % size for place in range(num_places) if float(values[f"route/place {place}"]) > 0]
-        path = [0, *inner, num_layers - 1]
+        path = [0, *inner, depths[self.home] - 1]
         if not self.scales:
             return Drawn(joined(segment(*row[number]) for number in path))
         folded = fold_connections(
@@ -64,10 +64,12 @@ class IndicatorOfPaper(RouteGenerator):
         route = joined(segment(*row[number], write, read) for number, write, read in factors)
         return Drawn(route, ends={} if folded.norm > 0 else {"read": folded.norm})
 
-    def misfits(self, num_layers: int) -> Iterator[Fault]:
-        """A first and a last layer that differ."""
-        if num_layers < 2:
-            yield (), "needs models of 2 layers or more: the first begins the route and the last ends it."
+    def misfits(self, depths: Depths) -> Iterator[Fault]:
+        """A first and a last layer that are one."""
+        yield from self._short(depths)
+
+    def _row(self, depths: Depths) -> list[tuple[str, int]]:
+        return [(source, layer) for source in self.sources for layer in range(depths[source])]
 
 
 def _w(gene: Scalar) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Self
 
 import pydantic
@@ -12,7 +12,7 @@ from evomerge.documents import Tree, faults_at
 from evomerge.recipe.route import Fault, Segment, joined
 from evomerge.spaces.genes import ChoiceGene, Gene, IntGene
 from evomerge.spaces.holes import Path, check_holes, corners, fill, genes_in, is_list, open_holes
-from evomerge.spaces.routes.base import Drawn, Genes, RouteGenerator
+from evomerge.spaces.routes.base import Depths, Drawn, Genes, RouteGenerator
 
 
 class _Stretch(Segment):
@@ -58,14 +58,14 @@ class Segments(RouteGenerator):
         if faults:
             raise pydantic.ValidationError.from_exception_data(cls.__name__, [*faults.values()])
         named = [part["from"] for part in opened]
-        sources = [source.options if isinstance(source, ChoiceGene) else (source,) for source in named]
-        return cls.model_validate({"from": [*dict.fromkeys(s for some in sources for s in some)], "segments": tree})
+        sources = dict.fromkeys(source for some in named for source in _options(some))
+        return cls.model_validate({"from": [*sources], "segments": tree})
 
-    def genes(self, num_layers: int) -> tuple[Gene, ...]:
+    def genes(self, depths: Depths) -> tuple[Gene, ...]:
         """The holes, in the order of the file."""
         return tuple(genes_in(self._opened))
 
-    def draw(self, values: Genes, num_layers: int) -> Drawn:
+    def draw(self, values: Genes, depths: Depths) -> Drawn:
         """The segments that take part, as often as they are repeated."""
         stretches = [_stretch(part) for part in fill(self._opened, values)]
         taken = [stretch for stretch in stretches if stretch.include] or stretches[:1]
@@ -75,17 +75,24 @@ class Segments(RouteGenerator):
             )
         )
 
-    def misfits(self, num_layers: int) -> Iterator[Fault]:
-        """Layers that do not exist."""
+    def misfits(self, depths: Depths) -> Iterator[Fault]:
+        """Layers that do not exist in some source."""
         for index, part in enumerate(self._opened):
             layers = part.get("layers")
             ends = [end.high if isinstance(end, IntGene) else end for end in layers] if is_list(layers) else []
-            if ends and max(ends) >= num_layers:
-                yield (index, "layers"), f"layer {max(ends)} does not exist: the models' last is {num_layers - 1}."
+            for source in _options(part["from"]):
+                if ends and max(ends) >= depths[source]:
+                    what = f"layer {max(ends)} does not exist: the last layer of {source} is {depths[source] - 1}."
+                    yield (index, "layers"), what
 
     @property
     def _opened(self) -> Tree:
         return open_holes(self.segments, _name)
+
+
+def _options(source: Tree) -> Sequence[str]:
+    """What a segment may be taken from."""
+    return [*map(str, source.options)] if isinstance(source, ChoiceGene) else [source]
 
 
 def _stretch(tree: Tree) -> _Stretch:

@@ -10,7 +10,7 @@ import pydantic
 from evomerge.documents import Tree
 from evomerge.recipe.route import Fault, Segment, joined
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, IntGene
-from evomerge.spaces.routes.base import Drawn, Factors, Genes, RouteGenerator, include_gene, segment, write_gene
+from evomerge.spaces.routes.base import Depths, Drawn, Factors, Genes, RouteGenerator, include_gene, segment, write_gene
 
 _BLEND = "tailored"
 
@@ -45,13 +45,14 @@ class Tailor(RouteGenerator):
         """The blend of the layers that several sources enter."""
         return (_BLEND,) if self.select == "some" else ()
 
-    def genes(self, num_layers: int) -> tuple[Gene, ...]:
+    def genes(self, depths: Depths) -> tuple[Gene, ...]:
         """Which layers are removed; then, layer by layer, what each is made of, and its factor."""
+        num_layers = depths[self.home]
         return (*self._removal_genes(num_layers), *(g for layer in range(num_layers) for g in self._layer_genes(layer)))
 
-    def draw(self, values: Genes, num_layers: int) -> Drawn:
+    def draw(self, values: Genes, depths: Depths) -> Drawn:
         """The layers that are left, each from where it is selected."""
-        kept = self._kept(values, num_layers)
+        kept = self._kept(values, depths[self.home])
         route = joined(self._segment(values, layer) for layer in kept)
         if self.select == "one":
             return Drawn(route)
@@ -64,10 +65,12 @@ class Tailor(RouteGenerator):
         blend: Tree = {"origin": self.home, "experts": [*self.sources], "rules": [*rules, nothing]}
         return Drawn(route, {_BLEND: blend})
 
-    def misfits(self, num_layers: int) -> Iterator[Fault]:
-        """More layers to remove than may be."""
-        if self.remove != "any" and self.remove >= num_layers:
-            yield ("remove",), f"removes {self.remove} layers, but the models have {num_layers}. Leave one or more."
+    def misfits(self, depths: Depths) -> Iterator[Fault]:
+        """Sources of several depths, and more layers to remove than may be."""
+        yield from self._unlike(depths)
+        if self.remove != "any" and self.remove >= (num_layers := depths[self.home]):
+            what = f"removes {self.remove} layers, but the models have {num_layers}"
+            yield ("remove",), f"{what}. Remove {num_layers - 1} or fewer."
 
     def _removal_genes(self, num_layers: int) -> list[Gene]:
         if self.remove == "any":

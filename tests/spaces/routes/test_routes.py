@@ -53,7 +53,7 @@ def bound(route: Tree, **rest: Tree) -> SearchSpace:
 
 def hops(recipe: Recipe) -> list[Hop]:
     assert recipe.route is not None
-    return [*hops_of(recipe.route, DEPTH)]
+    return [*hops_of(recipe.route, dict.fromkeys(recipe.sources, DEPTH))]
 
 
 def written(recipe: Recipe) -> list[tuple[str, int, float]]:
@@ -263,12 +263,12 @@ def test_models_alone_need_no_blend() -> None:
         (
             {"use": "tailor", "from": ["math"], "remove": 4},
             {},
-            "s.yaml: route.remove: removes 4 layers, but the models have 4. Leave one or more.",
+            "s.yaml: route.remove: removes 4 layers, but the models have 4. Remove 3 or fewer.",
         ),
         (
             [{"from": "math", "layers": [0, {"int": [1, 4]}]}],
             {},
-            "s.yaml: route[0].layers: layer 4 does not exist: the models' last is 3.",
+            "s.yaml: route[0].layers: layer 4 does not exist: the last layer of math is 3.",
         ),
         (
             [{"from": "math", "layers": [0, 1], "write": {"choice": [1, "loud"]}}],
