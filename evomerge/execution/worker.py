@@ -54,7 +54,7 @@ class Worker:
         disable_progress_bar()  # of transformers: the run has a display of its own
         self._library = Library(is_fused=plan.is_fused, room_bytes=plan.room_bytes)
         self._resident = ResidentModel(plan.recipe, self._library, plan.device)
-        self._wanted_costs = plan.fitness.costs
+        self._wanted_costs, self._beside = plan.fitness.costs, plan.recipe
         tasks = load_tasks(plan.fitness, plan.where)
         self._harness = Harness(tasks, plan.fitness, self._resident.model, self._resident.tokenizer)
         self._surprises = 0
@@ -101,6 +101,6 @@ class Worker:
     def _costs(self, recipe: Recipe) -> dict[str, float]:
         if not self._wanted_costs:
             return {}
-        size = size_of(recipe, self._library)
+        size = size_of(recipe, self._library, self._beside)
         shares = {"layers": size.layer_share, "parameters": size.parameter_share}
         return {name: shares[name] for name in self._wanted_costs}

@@ -1,4 +1,4 @@
-"""Size: how many layers and parameters a recipe's result has, beside the model that it has its config from."""
+"""Size: how many layers and parameters a recipe's result has, beside a model that they are compared with."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from evomerge.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of a result and of its donor.
+    """Of a result and of the model that it is compared with.
 
     Attributes:
         layers: Of the result; one that stands in the route twice counts twice.
         parameters: Of the result as it is exported, where repeated layers are repeated in the file.
-        donor_layers: Of the model that gives the config.
+        donor_layers: Of the model that gives a recipe its config.
         donor_parameters: Of the same.
     """
 
@@ -39,19 +39,20 @@ class Size:
         return self.parameters / self.donor_parameters
 
 
-def size_of(recipe: Recipe, library: Library) -> Size:
+def size_of(recipe: Recipe, library: Library, beside: Recipe | None = None) -> Size:
     """The size of a recipe's result. Reads headers of files and merges nothing.
 
     Args:
         recipe: Any.
         library: Where its models are opened.
+        beside: The recipe whose donor it is compared with; absent: its own.
 
     Raises:
         CandidateFailed: If its route does not suit its models.
     """
     recipe = recipe.canonical
     layouts = layouts_of(recipe, library.open_all(recipe.models))
-    donor = layouts[recipe.donor]
+    donor = layouts[recipe.donor] if beside is None else library.open(beside.models[beside.donor], beside.models)
     counts = {name: _count(donor, name) for name in donor.names}
     return Size(
         layers=len(hops_in(recipe, layouts)),

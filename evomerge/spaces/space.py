@@ -135,7 +135,7 @@ def _depths(space: SpaceFile, num_layers: int | Mapping[str, int]) -> dict[str, 
     depths = {name: num_layers if isinstance(num_layers, int) else num_layers[name] for name in space.models}
     for name, blend in space.blends.items():
         first = open_holes(blend.get("origin") or blend["experts"][0])
-        depths[name] = depths[first.options[0] if isinstance(first, ChoiceGene) else first]
+        depths[name] = depths[str(first.options[0]) if isinstance(first, ChoiceGene) else first]
     return depths
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM
 
-from evomerge.checkpoints import Checkpoint, check_mergeable, route_problems, shared_rows
+from evomerge.checkpoints import Checkpoint, check_mergeable, merge_problems, route_problems, shared_rows
+from evomerge.checkpoints.layers import likes_of
 from evomerge.errors import ConfigError
 
 Make = Callable[..., Path]
@@ -89,6 +90,34 @@ def test_other_vocabularies(make: Make, one: Any, other: Any, counts: str) -> No
         f"b: has another vocabulary than a ({counts}). "
         "Rows of the embeddings would not mean the same tokens; use models that share a tokenizer."
     ]
+
+
+class TestDepths:
+    """Models of several depths: one blend wants one depth, a route does not."""
+
+    def llama(self, make: Make, name: str, layers: int, width: int = 3) -> Path:
+        names = ["model.embed_tokens.weight", *(f"model.layers.{n}.mlp.up_proj.weight" for n in range(layers))]
+        return make(name, {name: torch.ones(2, width) for name in names}, CONFIG)
+
+    def told(self, folders: list[Path], *kin: set[str]) -> list[str]:
+        checkpoints = {folder.name: Checkpoint(folder) for folder in folders}
+        return [str(problem) for problem in merge_problems(checkpoints, "s.yaml", kin)]
+
+    def test_models_that_a_route_alone_joins_need_not_be_of_one_depth(self, make: Make) -> None:
+        folders = [self.llama(make, "a", 2), self.llama(make, "b", 3), self.llama(make, "c", 3)]
+        assert self.told(folders, {"a"}, {"b", "c"}) == self.told(folders[::-1], {"a"}, {"b", "c"}) == []
+        assert self.told(folders, {"a", "b"}, {"c"}) == [
+            "s.yaml: models.b: has 3 layers, and a, with which it is merged, has 2. Merge models of one depth; "
+            "a route may take layers of models of several depths."
+        ]
+
+    def test_what_both_have_must_correspond(self, make: Make) -> None:
+        (problem,) = self.told([self.llama(make, "a", 2), self.llama(make, "b", 3, width=4)], {"a"}, {"b"})
+        assert problem.startswith("s.yaml: models.b: 3 tensors have other shapes than in a: ")
+        bare = make("c", {"model.embed_tokens.weight": torch.ones(2, 3), "model.layers.0.x": torch.ones(1)}, CONFIG)
+        lacking, extra = self.told([self.llama(make, "d", 2), bare], {"c"}, {"d"})
+        assert "lacks 1 tensors of d, model.layers.0.mlp.up_proj.weight among them" in lacking
+        assert "has 1 tensors that d lacks, model.layers.0.x among them" in extra
 
 
 class TestRows:
@@ -184,6 +213,21 @@ class TestRoutable:
             "r.yaml: models.other: its layers compute otherwise than those of base: rms_norm_eps is 0.001, not 1e-06; "
             "hidden_act is gelu, not silu. Take none of them into the route."
         ]
+
+    def test_layers_of_a_kind_that_the_model_with_the_config_does_not_have_are_refused(self, tmp_path: Path) -> None:
+        sizes = {"vocab_size": 32, "hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2}
+        kinds = {"full": ["full_attention"] * 2, "mixed": ["full_attention", "sliding_attention", "full_attention"]}
+        for name, types in kinds.items():
+            more = {"num_hidden_layers": len(types), "layer_types": types, "num_key_value_heads": 1, "head_dim": 8}
+            Gemma3ForCausalLM(Gemma3TextConfig(**sizes, **more)).save_pretrained(tmp_path / name)
+        models = {name: Checkpoint(tmp_path / name) for name in kinds}
+        assert likes_of(models["full"], models["mixed"]) == [0, None, 0]
+        assert likes_of(models["mixed"], models["full"]) == [0, 0]
+        assert [*map(str, route_problems(models, "full", ["full", "mixed"], "r.yaml"))] == [
+            "r.yaml: models.mixed: full, which gives the config, has no layer of the kind of layer 1. "
+            "Let mixed give the embeddings in `ends`."
+        ]
+        assert route_problems(models, "mixed", ["full", "mixed"], "r.yaml") == []
 
     def test_old_and_new_spellings_of_rope_are_compared(self, tmp_path: Path) -> None:
         new, old = self.save(tmp_path / "new"), self.save(tmp_path / "old")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evomerge.documents import Tree, parse, tree_of
 from evomerge.errors import ConfigError
 from evomerge.recipe import Recipe
-from evomerge.recipe.route import Hop, Segment, hops_of, segments_of
+from evomerge.recipe.route import Hop, Segment, hops_of, kin_of, segments_of
 
 DEPTH = 6
 MIX: Tree = {"origin": "base", "experts": ["math", "ja"], "pipe": [{"weigh": [0.5, 0.7]}, {"reduce": "sum"}]}
@@ -197,6 +197,28 @@ def test_a_bad_route(rest: dict[str, Tree], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         recipe(**{"blends": {"mix": MIX}} | rest)
     assert str(caught.value) == message
+
+
+def test_models_that_blends_or_adapters_join_are_kin() -> None:
+    assert kin_of(recipe(blends={"mix": MIX})) == [{"base", "math", "ja"}]
+    two = {"mix": MIX | {"experts": ["math"], "pipe": [{"weigh": [1.0]}, {"reduce": "sum"}]}}
+    assert kin_of(routed({"from": "mix"}, {"from": "ja"}, blends=two)) == [{"base", "math"}, {"ja"}]
+    nested = two | {"both": {"experts": ["mix", "ja"], "pipe": [{"weigh": [0.5, 0.5]}, {"reduce": "sum"}]}}
+    assert kin_of(routed({"from": "both"}, blends=nested)) == [{"base", "math", "ja"}]
+    models = {"base": "base", "lora": {"path": "lora", "adapts": "base"}, "deep": "deep"}
+    tree = {"models": models, "route": [{"from": "lora"}, {"from": "deep"}]}
+    assert sorted(map(sorted, kin_of(parse(Recipe, tree, "r.yaml")))) == [["base", "lora"], ["deep"]]
+
+
+def test_layers_exist_up_to_the_depth_of_their_own_source() -> None:
+    models = {name: {"path": name, "layers": layers} for name, layers in (("base", 4), ("deep", 6))}
+    route = [{"from": "deep", "layers": [3, 5]}, {"from": "base", "layers": [1, 5]}, {"from": "deep", "layers": [6, 6]}]
+    with pytest.raises(ConfigError) as caught:
+        parse(Recipe, {"models": models, "route": route}, "r.yaml")
+    assert [*map(str, caught.value.problems)] == [
+        "r.yaml: route[1].layers: layer 5 does not exist: the last layer of base is 3.",
+        "r.yaml: route[2].layers: layer 6 does not exist: the last layer of deep is 5.",
+    ]
 
 
 def test_a_recipe_of_models_needs_a_route() -> None:

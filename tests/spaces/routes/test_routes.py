@@ -294,6 +294,79 @@ def test_a_bad_route(route: Tree, rest: dict[str, Tree], message: str) -> None:
     assert str(caught.value) == message
 
 
+class TestDepths:
+    """Sources of several depths."""
+
+    DEPTHS: Mapping[str, int] = {"base": 4, "math": 4, "ja": 4, "deep": 6}
+
+    def bound(self, route: Tree, **rest: Tree) -> SearchSpace:
+        models = {name: ModelRef(path=name, digest=name) for name in self.DEPTHS}
+        tree = {"evomerge": "space/1", "models": {n: n for n in models}, "blends": {"mix": MIX}, "route": route} | rest
+        return bind(parse_space(tree, "s.yaml"), models, self.DEPTHS, "s.yaml")
+
+    def told(self, route: Tree, **rest: Tree) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            self.bound(route, **rest)
+        return [*map(str, caught.value.problems)]
+
+    @pytest.mark.parametrize(("sources", "last"), [(["mix", "deep"], 3), (["deep", "mix"], 5)])
+    def test_the_row_has_each_sources_own_layers(self, sources: list[str], last: int) -> None:
+        space = self.bound({"use": "indicator", "from": sources, "repeats": 2}, seeds=["neutral"])
+        assert len(space.genes) == 2 * (4 + 6) - 2
+        everything = neutral(space, **{gene.name.removeprefix("route/"): True for gene in space.genes})
+        row = [(source, layer) for source in sources for layer in range({"mix": 4, "deep": 6}[source])]
+        expected = [part for part in row if part != (sources[0], last)] + row + [(sources[0], last)]
+        found = hops_of(everything.route or (), {"mix": 4, "deep": 6})
+        assert [(hop.source, hop.layer) for hop in found] == expected
+        assert space.decode(space.seeds[0]).canonical.route is None or sources[0] == "deep"
+
+    def test_the_published_row_as_well(self) -> None:
+        space = self.bound({"use": "indicator@paper", "from": ["deep", "mix"], "repeats": 1})
+        assert len(space.genes) == (10 - 2) + 10 * 10
+        chosen: dict[str, Scalar] = {f"place {t}": 0.1 if t in (5, 7) else -0.1 for t in range(8)}
+        assert [hop[:2] for hop in hops_of(neutral(space, **chosen).route or (), {})] == [
+            *(("deep", 0), ("deep", 5), ("mix", 1), ("deep", 5)),
+        ]
+
+    def test_segments_end_with_the_last_layer_of_their_own_source(self) -> None:
+        layers: Tree = [{"int": [0, 5]}, 5]
+        assert len(self.bound([{"from": "deep", "layers": layers}, {"from": "mix"}]).genes) == 1
+        assert self.told(
+            [{"from": {"choice": ["deep", "ja"]}, "layers": layers}, {"from": "mix", "layers": [1, 4]}]
+        ) == [
+            "s.yaml: route[0].layers: layer 5 does not exist: the last layer of ja is 3.",
+            "s.yaml: route[1].layers: layer 4 does not exist: the last layer of mix is 3.",
+        ]
+
+    @pytest.mark.parametrize("use", ["bands", "tailor"])
+    def test_layers_of_one_number_want_sources_of_one_depth(self, use: str) -> None:
+        assert self.told({"use": use, "from": ["mix", "deep"]}) == [
+            f"s.yaml: route.from: mix has 4 layers, deep has 6 layers, but {use} puts layers of one number in each "
+            "other's place. Name sources of one depth, or use indicator or a list of segments."
+        ]
+
+    def test_all_that_layers_are_asked_in_vain_is_told_at_once(self) -> None:
+        blend = MIX | {"pipe": [{"weigh": [{"float": [0, 1]}, 0.5]}, {"reduce": "sum"}]}
+        route = {"use": "bands", "from": ["mix", "math"], "bands": 30}
+        assert self.told(route, blends={"mix": blend}, groups={"layers": 9}) == [
+            "s.yaml: route.bands: 30 bands, but the models have 4 layers. Ask for 4 or fewer.",
+            "s.yaml: groups.layers: 9 bands of layers, but the models have 4 layers. Ask for fewer.",
+        ]
+
+    def test_a_group_of_layers_is_one_of_its_own_blend(self) -> None:
+        pipe = [{"weigh": [{"float": [0, 1]}]}, {"reduce": "sum"}]
+        blends = {"low": {"experts": ["math"], "pipe": pipe}, "high": {"experts": ["deep"], "pipe": pipe}}
+        space = self.bound([{"from": "low"}, {"from": "high"}], blends=blends, groups={"layers": 2})
+        names = [gene.name.split("/")[1] for gene in space.genes if "rest" not in gene.name]
+        assert names == ["layers 0-1", "layers 2-3", "layers 0-2", "layers 3-5"]
+
+
+def test_a_first_source_of_one_layer_has_no_first_and_last() -> None:
+    tree = {"evomerge": "space/1", "models": {"one": "one"}, "route": {"use": "indicator", "from": ["one"]}}
+    with pytest.raises(ConfigError, match="needs a first source of 2 layers or more, but one has 1: the first begins"):
+        bind(parse_space(tree, "s.yaml"), {"one": ModelRef(path="one")}, 1, "s.yaml")
+
+
 @pytest.mark.parametrize(("name", "num_genes"), [("zoo_route", 34), ("zoo_mixed", 62)])
 def test_shipped_spaces_have_as_many_genes_as_they_say(name: str, num_genes: int) -> None:
     path = shipped_root() / "search_spaces" / f"{name}.yaml"
