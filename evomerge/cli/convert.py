@@ -55,8 +55,12 @@ def _from_mergekit(path: Path, locate: Locate) -> str:
 
 def _to_mergekit(tree: Tree, path: Path) -> str:
     recipe = parse(Recipe, tree, str(path))
-    checkpoint = Checkpoint(recipe.models[recipe.donor].path, f"{path}: models.{recipe.donor}")
-    return write_mergekit(recipe, layout_of(checkpoint), str(path))
+    donors = dict.fromkeys([recipe.donor, *map(recipe.donor_of, recipe.sources)])
+    opened = {name: Checkpoint(recipe.models[name].path, f"{path}: models.{name}") for name in donors}
+    known = {n: recipe.models[n].model_copy(update={"layers": one.num_layers}) for n, one in opened.items()}
+    recipe = recipe.model_copy(update={"models": recipe.models | known})
+    deepest = max(opened.values(), key=lambda checkpoint: checkpoint.num_layers)
+    return write_mergekit(recipe, layout_of(deepest), str(path))
 
 
 def _evolve(tree: Tree, path: Path, folder: Path, locate: Locate) -> None:

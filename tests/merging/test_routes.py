@@ -15,6 +15,7 @@ from evomerge.documents import parse
 from evomerge.errors import CandidateFailed, EvomergeError
 from evomerge.merging import Library, Provenance, ResidentModel, export_model
 from evomerge.recipe import Recipe, stream_scales
+from evomerge.recipe.references import references
 
 TEXT = {
     "vocab_size": 32,
@@ -225,6 +226,11 @@ def check_depths(make: Callable[[], PreTrainedModel], folder: Path, embeddings: 
                 [*deep[kinds], config[kinds][3], deep[kinds][5]],
             ]
             assert getattr(loaded.config, kinds) == sources[number]
+    for name, alone in references(recipes[0]).items():  # asked in the same resident model
+        resident.hold(alone)
+        if name in ("a", "deep/a"):
+            itself = hf.AutoModelForCausalLM.from_pretrained(folder / name)
+            assert torch.allclose(logits(resident.model), logits(itself), rtol=0.0, atol=1e-4)
     own, deeps = (load_file(folder / name / "model.safetensors") for name in ("a", "deep/a"))
     written = load_file(folder / "out0" / "model.safetensors")
     for name, tensor in written.items():

@@ -26,3 +26,9 @@ def test_every_model_alone_and_the_average_of_the_experts() -> None:
 def test_one_expert_has_no_average() -> None:
     tree: dict[str, Any] = {"models": MODELS, "blends": {"mix": {"origin": "base", "experts": ["a"], "pipe": []}}}
     assert list(references(parse(Recipe, tree, "r"))) == ["base", "a", "b", "c"]
+
+
+def test_models_of_several_depths_have_no_average() -> None:
+    models = {name: {"path": name, "layers": layers} for name, layers in (("a", 4), ("b", 4), ("deep", 6))}
+    route = [{"from": "a"}, {"from": "deep", "layers": [4, 5]}]
+    assert list(references(parse(Recipe, {"models": models, "route": route}, "r"))) == ["a", "b", "deep"]

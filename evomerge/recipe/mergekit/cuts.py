@@ -136,10 +136,10 @@ def _sliced(
 
 
 def is_stack(cuts: Sequence[Cut], layouts: Mapping[str, Layout]) -> bool:
-    """Whether cuts put layers in another order than the models have, repeat some or leave some out."""
+    """Whether cuts put layers in another order, repeat some, leave some out, or name models of several depths."""
     layers = [layer for cut in cuts for layer in range(cut.layers[0], cut.layers[1] + 1)]
-    depth = next((layouts[model].num_layers for cut in cuts for model in cut.models if model in layouts), len(layers))
-    return layers != [*range(depth)]
+    depths = {layouts[model].num_layers for cut in cuts for model in cut.models if model in layouts} or {len(layers)}
+    return len(depths) > 1 or layers != [*range(*depths)]
 
 
 def _check_contract(cut: Cut, method: Method, faults: Faults) -> None:

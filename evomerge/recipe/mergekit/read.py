@@ -60,7 +60,7 @@ def read_mergekit(tree: Tree, where: str, locate: Locate, seed: int = 0) -> Read
     tokenizer = tokenizer_donor(document.tokenizer_from, document.base_model, layouts, document.tokenizer_key, faults)
     if not places.keys() <= models.keys():
         faults.raise_if_any()  # without a model's layers nothing more can be told
-    spots = layouts[cuts[0].models[0]].spots
+    spots = max((layouts[model] for cut in cuts for model in cut.models), key=lambda layout: layout.num_layers).spots
     resolver = Resolver(method, faults)
     if is_stack(cuts, layouts):
         blends = stack_of(cuts, spots, document.filters, resolver, seed)
@@ -74,7 +74,7 @@ def read_mergekit(tree: Tree, where: str, locate: Locate, seed: int = 0) -> Read
         "dtype": document.out_dtype or document.dtype,
     }
     if is_stack(cuts, layouts):
-        recipe |= route_through(blends, cuts)
+        recipe |= route_through(blends, cuts, spots)
     if tokenizer:
         recipe["tokenizer"] = {"from": names[tokenizer]}
     return Reading(parse(Recipe, recipe, where), tuple(_remarks(document, method, cuts, faults)))

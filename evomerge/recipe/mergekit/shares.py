@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from evomerge.errors import ConfigError
 from evomerge.recipe.mergekit.choices import rule_of
 from evomerge.recipe.mergekit.layout import Layout, Spot
+from evomerge.recipe.mergekit.stacks import head_end
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.recipe import Blend, PipeRule, Recipe
 from evomerge.recipe.stages import Linear, Weigh
@@ -66,7 +67,8 @@ def shares_of(recipe: Recipe, layout: Layout, where: str) -> list[Share]:
 def _routed(recipe: Recipe, layout: Layout, where: str) -> Iterator[Share]:
     """One share per segment of a route. Layers come from where it says, ends from its first and last segment."""
     route = recipe.route or ()
-    wanted = {"embeddings": route[0].source, "norm": route[-1].source, "head": route[-1].source} if route else {}
+    front, back = (route[0].source, route[-1].source) if route else ("", "")
+    wanted = {"embeddings": front, "norm": back, "head": head_end(layout.spots, front, back)}
     if recipe.end_sources != wanted or (recipe.ends is not None and recipe.ends.read is not None):
         what = "mergekit takes embeddings from the first slice, and norm and head from the last. Take them from there."
         raise ConfigError.at(f"{where}: ends", what)

@@ -29,8 +29,20 @@ def stack_of(
     }
 
 
-def route_through(blends: Iterable[str], cuts: Sequence[Cut]) -> dict[str, Tree]:
-    """The route and ends of a recipe: embeddings come from the first slice, norm and head from the last."""
+def route_through(blends: Iterable[str], cuts: Sequence[Cut], spots: Sequence[Spot]) -> dict[str, Tree]:
+    """The route and ends of a recipe: embeddings come from the first slice, norm and a head of its own from the last.
+
+    Args:
+        blends: Names, one per cut.
+        cuts: Of the file, in order.
+        spots: The tensors of the model.
+    """
     names = [*blends]
+    head = head_end(spots, names[0], names[-1])
     route = [{"from": name, "layers": [*cut.layers]} for name, cut in zip(names, cuts, strict=True)]
-    return {"route": route, "ends": {"embeddings": names[0], "norm": names[-1], "head": names[-1]}}
+    return {"route": route, "ends": {"embeddings": names[0], "norm": names[-1], "head": head}}
+
+
+def head_end(spots: Iterable[Spot], first: str, last: str) -> str:
+    """The slice that the head comes from: the last or, where the head is the embeddings, the first."""
+    return last if any(spot.role == "head" for spot in spots) else first

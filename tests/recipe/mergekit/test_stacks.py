@@ -71,6 +71,30 @@ def test_what_is_written_is_read_to_the_same_recipe(text: str, read: Read, layou
     assert read(again).recipe.digest == recipe.digest
 
 
+DEEPER = """
+merge_method: passthrough
+slices:
+  - sources: [{model: one, layer_range: [0, 4]}]
+  - sources: [{model: two, layer_range: [4, 6]}]
+"""
+
+
+def test_slices_of_models_of_several_depths(read: Read, layout_of: LayoutOf) -> None:
+    recipe = read(DEEPER, two=layout_of(6)).recipe
+    assert route_of(recipe) == [{"from": "one", "layers": [0, 3]}, {"from": "two", "layers": [4, 5]}]
+    again = write_mergekit(recipe, layout_of(6), "r.yaml").replace("models/", "")
+    assert read(again, two=layout_of(6)).recipe.digest == recipe.digest
+
+
+def test_a_head_that_is_the_embeddings_comes_from_the_first_slice(read: Read, layout_of: LayoutOf) -> None:
+    spots = tuple(spot for spot in layout_of(4).spots if spot.role != "head")
+    tied = Layout(4, spots)
+    recipe = read(FRANKENMERGE, one=tied, two=tied).recipe
+    assert recipe.canonical.end_sources == {"embeddings": "one", "norm": "two", "head": "one"}
+    again = write_mergekit(recipe, tied, "r.yaml").replace("models/", "")
+    assert read(again, one=tied, two=tied).recipe.digest == recipe.digest
+
+
 def recipe_of(**rest: Any) -> Recipe:
     models = {name: {"path": name} for name in ("one", "two")}
     return parse(Recipe, {"models": models, **rest}, "r.yaml")
