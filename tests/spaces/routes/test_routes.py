@@ -38,6 +38,7 @@ HOLES: list[Tree] = [
 ROUTES: dict[str, Tree] = {
     "indicator": {"use": "indicator", "from": ["mix", "math"], "repeats": 2, "write": [0.5, 2]},
     "indicator@paper": {"use": "indicator@paper", "from": ["math", "ja"], "repeats": 2},
+    "indicator@paper of either sign": {"use": "indicator@paper", "from": ["ja", "mix"], "scales": [-1.5, 1.5]},
     "removal": {"use": "tailor", "from": ["mix"], "remove": 2},
     "selection": {"use": "tailor", "from": ["mix", "math", "ja"], "remove": "any", "write": [0.5, 2]},
     "merging": {"use": "tailor", "from": ["math", "ja"], "origin": "base", "remove": 1, "select": "some"},
@@ -133,8 +134,9 @@ class TestIndicatorOfPaper:
 
     def test_negative_scales_turn_reads_and_the_last_norm_around_and_none_is_zero(self) -> None:
         chosen: dict[str, Scalar] = {f"place {t}": 0.1 if t == 2 else -0.1 for t in range(14)}
+        wide = ROUTES["indicator@paper"] | {"scales": [-1.5, 1.5]}
         recipes = [
-            neutral(bound(ROUTES["indicator@paper"]), **chosen, **{"scale 0 2": first, "scale 2 3": second})
+            neutral(bound(wide), **chosen, **{"scale 0 2": first, "scale 2 3": second})
             for first, second in ((-1.5, 0.0), (-1.25, -1.5), (-1.0, 0.0))
         ]
         # W of the two connections: -0.5 and 1, then -0.25 and -0.5, then 0.01 for 0 and 1
@@ -259,6 +261,12 @@ def test_models_alone_need_no_blend() -> None:
             {"use": "indicator", "from": ["math"], "write": [2, 0.5]},
             {},
             "s.yaml: route.write: [2, 0.5] is no range of factors. Write [low, high] with low < high.",
+        ),
+        (
+            {"use": "indicator@paper", "from": ["math"], "scales": [0.5, 2]},
+            {},
+            "s.yaml: route.scales: [0.5, 2] is no range of W − 1. "
+            "Write true, false, or [low, high] with low < 0 < high.",
         ),
         (
             {"use": "tailor", "from": ["math"], "remove": 4},
