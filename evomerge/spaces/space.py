@@ -13,7 +13,7 @@ from evomerge.recipe.route import Fault
 from evomerge.recipe.stages import SLOTS
 from evomerge.recipe.where import Role
 from evomerge.spaces.file import Groups, SpaceFile
-from evomerge.spaces.genes import ChoiceGene, Gene, Genome, Scalar
+from evomerge.spaces.genes import ChoiceGene, Gene, Genome, IntGene, Scalar
 from evomerge.spaces.holes import Path, fill, genes_in, open_holes, values_at
 from evomerge.spaces.routes import RouteGenerator
 from evomerge.spaces.starts import NotInSpace, encode, neutral, start_pipes
@@ -127,6 +127,7 @@ def depth_problems(space: SpaceFile, num_layers: int | Mapping[str, int], where:
     if space.groups:
         least = min(depths[name] for name, blend in space.blends.items() if "pipe" in blend)
         faults += _band_faults(space.groups, least)
+    faults += [fault for name, blend in space.blends.items() for fault in _idle_rules(name, blend, depths[name])]
     return [Problem(f"{where}: {key(place)}", what) for place, what in faults]
 
 
@@ -146,6 +147,17 @@ def _band_faults(groups: Groups, num_layers: int) -> Iterator[Fault]:
     if groups.bands and groups.bands[-1][1] >= num_layers:
         last = f"layer {groups.bands[-1][1]} does not exist: the models' last layer is {num_layers - 1}"
         yield ("groups", "bands"), f"{last}. End the last band there."
+
+
+def _idle_rules(name: str, blend: Mapping[str, Tree], num_layers: int) -> Iterator[Fault]:
+    """Rules that none of the layers obeys, so that their genes would be searched in vain."""
+    for index, rule in enumerate(blend.get("rules") or ()):
+        layers = (rule.get("where") or {}).get("layers")
+        first = open_holes(layers[0]) if layers else 0
+        first = first.low if isinstance(first, IntGene) else first
+        if first >= num_layers:
+            place = ("blends", name, "rules", index, "where", "layers")
+            yield place, f"layer {first} does not exist: the last layer of {name} is {num_layers - 1}."
 
 
 def _seeds(space: SpaceFile, blends: Mapping[str, Tree], genes: tuple[Gene, ...], where: str) -> tuple[Genome, ...]:

@@ -114,6 +114,19 @@ class TestGenes:
             "s.yaml: groups.bands: layer 3 does not exist: the models' last layer is 2. End the last band there."
         )
 
+    def test_rules_for_layers_that_do_not_exist_are_refused(self) -> None:
+        rules = [
+            {"where": {"layers": [0, 9]}, "pipe": TIES},
+            {"where": {"layers": [{"int": [3, 4]}, 5]}, "pipe": TIES},
+            {"where": {"roles": ["mlp"]}, "pipe": TIES},
+            {"pipe": TIES},
+        ]
+        with pytest.raises(ConfigError) as caught:
+            bound({"rules": rules}, num_layers=3)
+        assert str(caught.value) == (
+            "s.yaml: blends.mix.rules[1].where.layers: layer 3 does not exist: the last layer of mix is 2."
+        )
+
     def test_groups_become_rules(self) -> None:
         space = bound({"pipe": [WEIGHTS]}, groups={"layers": 2, "roles": ["mlp", "embedding"]})
         recipe = space.decode((0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8))
