@@ -34,11 +34,11 @@ from evomerge.spaces import (
     SearchSpace,
     SpaceFile,
     bind,
+    corner_recipe,
     depth_problems,
     kin_in,
     measured_in,
     parse_space,
-    some_recipe,
 )
 from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, is_breed, lattice_of, parse_breed
 from evomerge.warm_start import with_starts
@@ -173,7 +173,7 @@ def _check_layers(document: SpaceFile, checkpoints: Mapping[str, Checkpoint], wh
     depths = {name: checkpoint.num_layers for name, checkpoint in checkpoints.items()}
     problems = merge_problems(checkpoints, where, kin_in(document, where))
     if document.route is not None and not problems:
-        some = some_recipe(document, where)
+        some = corner_recipe(document, where)
         problems += route_problems(checkpoints, some.donor, map(some.donor_of, document.route.sources), where)
     ConfigError.raise_if_any([*problems, *depth_problems(document, depths, where)])
 

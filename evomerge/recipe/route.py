@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeAlias
 
 import pydantic
 
-from evomerge.documents import Value, suggestion
+from evomerge.documents import Value, fault, suggestion
 from evomerge.recipe.where import Layers
 
 if TYPE_CHECKING:

@@ -172,7 +172,7 @@ def measured_in(space: SpaceFile, where: str) -> list[tuple[str, StatisticKind]]
     return list({pair: None for recipe in corners for pair in measured_models(recipe.blends)})
 
 
-def some_recipe(space: SpaceFile, where: str) -> Recipe:
+def corner_recipe(space: SpaceFile, where: str) -> Recipe:
     """One recipe of a sound space, with every source of its route."""
     return parse(Recipe, next(_corner_trees(space)), where)
 
