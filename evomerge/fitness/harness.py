@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import math
@@ -24,6 +25,9 @@ from evomerge.fitness.writing import NOT_FINITE, Writer
 
 _log = logging.getLogger(__name__)
 
+_NUM_SKIMMED = 64
+"""Documents of a task among which the longest is sought, to see with it whether prompts can be shared."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -36,7 +40,9 @@ class _Asked:
 class Harness:
     """Scores items with the model that it was given; its weights may change between calls.
 
-    What is asked about an item is worded and tokenised once, when the item is first scored.
+    What is asked about an item is worded and tokenised once, when the item is first scored. Whether prompts are shared
+    is decided once, with the weights that the model has at the beginning: those of the donor, so that all workers of a
+    search decide alike and no candidate decides for others.
     """
 
     def __init__(
@@ -70,13 +76,17 @@ class Harness:
                 think_end_token=spec.think_end_token,
             )
         is_sharing = spec.batching == "shared"
-        self._lm.writer = Writer(model, self._lm.tokenizer, is_sharing)
+        self._lm.writer = Writer(model, self._lm.tokenizer, self._lm.max_length, is_sharing)
         self._reader = Reader(model, spec.batch_size, self._lm.max_length, is_sharing)
         self._template = self._lm.apply_chat_template if spec.apply_chat_template else None
         self._tasks = dict(tasks)
         self._asked: dict[str, dict[int, list[_Asked]]] = {label: {} for label in tasks}
         for task in tasks.values():
             self._check_length(task)
+        if is_sharing:
+            with isolated():
+                for task in tasks.values():
+                    self._decide_sharing(task)
 
     @property
     def tokens_read(self) -> int:
@@ -110,6 +120,17 @@ class Harness:
         asked_I = [self._asked[task.label][item] for item in items]
         answered = self._answers([asked for requests in asked_I for asked in requests])
         return task.scores([[asked.instance for asked in requests] for requests in asked_I], answered)
+
+    def _decide_sharing(self, task: ScoredTask) -> None:
+        """Try with the first document and the longest of the first few; one that cannot be asked is told when it is."""
+        longest = max(range(min(_NUM_SKIMMED, len(task.documents))), key=lambda item: len(str(task.documents[item])))
+        requests: list[Request] = []
+        for _, instances in task.requests(sorted({0, longest}), self._template):
+            with contextlib.suppress(ConfigError):
+                for instance in instances:
+                    requests += self._windows(task, instance) if instance.request_type == "loglikelihood" else ()
+            self._lm.decide([instance for instance in instances if instance.request_type == "generate_until"])
+        self._reader.decide(requests)
 
     def _ask(self, task: ScoredTask, items: Sequence[int]) -> None:
         """Word and tokenise what has not been asked before."""

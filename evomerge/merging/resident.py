@@ -42,7 +42,11 @@ class ResidentModel:
         merge = Merge(recipe, library)
         model, unused = load_model(merge.donor, recipe.dtype)
         if merge.num_tokens is not None:
-            model.resize_token_embeddings(merge.num_tokens, mean_resizing=False)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(
+                    0
+                )  # rows for new tokens are random until a recipe is held, but not from worker to worker
+                model.resize_token_embeddings(merge.num_tokens, mean_resizing=False)
         self.model: PreTrainedModel = model.to(device).requires_grad_(False)
         self._tokenizer = recipe.models[recipe.tokenizer_donor].path
         self._places = places_of(merge.donor, self.model, unused)

@@ -151,6 +151,35 @@ def test_shared_prompts_give_the_scores_of_lm_eval_from_fewer_tokens(
     assert 3 * (shared.tokens_read - first) < exact.tokens_read
 
 
+@pytest.mark.parametrize("label", ["nats", "write"])
+def test_no_candidate_decides_how_those_after_it_are_read(
+    label: str, make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
+) -> None:
+    """Whoever is scored first, and with whatever trouble, a candidate's scores are the same to the last bit."""
+    name = str(TASKS[label]["task"])
+    add_task(tmp_path, "shots", **BASICS[name] | SHOTS)
+    spec = make_spec({label: TASKS[label] | {"task": "shots", "num_fewshot": 9}}, include=[str(tmp_path)])
+    weight = model.model.norm.weight
+
+    def spoil(module: torch.nn.Module, args: Any, options: dict[str, Any], output: Any) -> None:
+        past = options.get("past_key_values")
+        if weight[0] > 1.5 and past is not None and past.get_seq_length() > output.logits.shape[1]:
+            output.logits[..., 5:9] += 50  # one candidate is at odds with what is kept of its prefix
+
+    model.register_forward_hook(spoil, with_kwargs=True)
+
+    def outcomes(marks: list[float]) -> dict[float, tuple[list[float], int]]:
+        weight.data[0] = 1.0
+        ready, found = harness(spec, model, tokenizer), {}
+        for mark in marks:
+            weight.data[0] = mark
+            before = ready.tokens_read
+            found[mark] = (ready.score({label: LATER})[label].tolist(), ready.tokens_read - before)
+        return found
+
+    assert outcomes([1.0, 1.25, 2.0]) == outcomes([2.0, 1.25, 1.0])
+
+
 def test_what_is_not_a_number_in_the_examples_only_is_a_failure(
     make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
 ) -> None:
