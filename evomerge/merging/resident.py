@@ -43,9 +43,7 @@ class ResidentModel:
         model, unused = load_model(merge.donor, recipe.dtype)
         if merge.num_tokens is not None:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(
-                    0
-                )  # rows for new tokens are random until a recipe is held, but not from worker to worker
+                torch.manual_seed(0)  # of new tokens, until a recipe is held: the same rows for all workers
                 model.resize_token_embeddings(merge.num_tokens, mean_resizing=False)
         self.model: PreTrainedModel = model.to(device).requires_grad_(False)
         self._tokenizer = recipe.models[recipe.tokenizer_donor].path
