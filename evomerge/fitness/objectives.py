@@ -65,6 +65,12 @@ class Objectives:
         return {name: isinstance(part, Mean) and self.directions[part.tasks[0]] for name, part in self.parts.items()}
 
     @property
+    def unbounded(self) -> tuple[str, ...]:
+        """Names of the objectives whose losses have no largest value: means of metrics of which lower is better."""
+        up = self.higher_is_better
+        return tuple(name for name, part in self.parts.items() if isinstance(part, Mean) and not up[name])
+
+    @property
     def shares(self) -> dict[str, dict[str, float]]:
         """How much a task's score moves an objective, by the objective's name and the label.
 

@@ -149,7 +149,10 @@ class Results:
     def best_so_far(self) -> list[Candidate]:
         """After every scored candidate, the best one yet: by its mean loss, or before any holds all constraints the one
         that breaks them least."""
-        return list(itertools.accumulate(self.scored, lambda best, one: one if one.rank < best.rank else best))
+        best: list[Candidate] = []
+        for one in self.scored:
+            best.append(best[-1] if best and best[-1].rank <= one.rank else one)
+        return best
 
     def front(self, split: str = "selection") -> list[Contender]:
         """Finalists that no other finalist beats on all objectives of a split.
@@ -217,8 +220,9 @@ class Results:
             case Evaluated(number=number, merge_s=merge_s, score_s=score_s, twin=twin):
                 self.candidates[number].seconds += merge_s + score_s
                 self.candidates[number].twin = twin
-            case Failed(number, reason):
+            case Failed(number, reason, seconds=seconds):
                 self.candidates[number].failure = reason
+                self.candidates[number].seconds += seconds
             case Told(number=number):
                 self._tell(event, self.candidates[number], at_s)
             case Assessed(name=name, kind=kind, split=split, digest=digest, recipe=tree, responses=responses):
