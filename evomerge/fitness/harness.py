@@ -37,6 +37,21 @@ class _Asked:
     windows: tuple[Request, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a model was asked, and what it answered."""
+
+    asked: Sequence[_Asked]
+    answers: Sequence[Answer]
+
+    def is_of(self, asked: Sequence[_Asked]) -> bool:
+        """Whether the same was asked, to the letter and in the same order."""
+        return len(asked) == len(self.asked) and all(
+            (here.instance.request_type, here.instance.args) == (there.instance.request_type, there.instance.args)
+            for here, there in zip(asked, self.asked, strict=True)
+        )
+
+
 class Harness:
     """Scores items with the model that it was given; its weights may change between calls.
 
@@ -96,7 +111,8 @@ class Harness:
     def score(self, items: Mapping[str, Sequence[int]]) -> dict[str, Scores]:
         """Score the model as it is now.
 
-        Every task is scored by itself. What its requests have in common is read once, where the model allows it:
+        Every task is scored by itself, but where two ask the very same, as two metrics of one lm-eval task on the same
+        items do, the model answers once. What a task's requests have in common is read once, where the model allows it:
         log-likelihoods then differ from those of the lm_eval command by rounding. All else is read in the batches that
         the command would make of these items, to the last bit.
 
@@ -110,16 +126,21 @@ class Harness:
             CandidateFailed: If the model's logits are not finite.
             ConfigError: If an item has no answer to score, or one longer than the model can read.
         """
+        known: list[_Reading] = []
         with isolated():
-            return {label: self._score(self._tasks[label], positions) for label, positions in items.items()}
+            return {label: self._score(self._tasks[label], positions, known) for label, positions in items.items()}
 
-    def _score(self, task: ScoredTask, items: Sequence[int]) -> Scores:
+    def _score(self, task: ScoredTask, items: Sequence[int], known: list[_Reading]) -> Scores:
         if any(first >= second for first, second in itertools.pairwise(items)):
             raise EvomergeError(f"Items of task {task.label} must be ascending and unique.")
         self._ask(task, items)
         asked_I = [self._asked[task.label][item] for item in items]
-        answered = self._answers([asked for requests in asked_I for asked in requests])
-        return task.scores([[asked.instance for asked in requests] for requests in asked_I], answered)
+        asked = [asked for requests in asked_I for asked in requests]
+        reading = next((reading for reading in known if reading.is_of(asked)), None)
+        if reading is None:
+            reading = _Reading(asked, self._answers(asked))
+            known.append(reading)
+        return task.scores([[asked.instance for asked in requests] for requests in asked_I], reading.answers)
 
     def _decide_sharing(self, task: ScoredTask) -> None:
         """Try with the first document and the longest of the first few; one that cannot be asked is told when it is."""

@@ -102,6 +102,26 @@ def test_all_tasks_of_one_document_agree_with_one_call_of_simple_evaluate(
         assert sum(scores[label].tolist()) / len(ITEMS) == printed
 
 
+@pytest.mark.parametrize("labels", [("choice", "norm"), ("nats", "next"), ("write", "begin")])
+def test_two_metrics_of_a_task_are_read_once(
+    labels: tuple[str, str], make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    spec = make_spec({label: TASKS[label] for label in labels})
+    alone = [harness(spec, model, tokenizer) for _ in labels]
+    expected = [ready.score({label: ITEMS})[label].tolist() for label, ready in zip(labels, alone, strict=True)]
+    ready = harness(spec, model, tokenizer)
+    scores = ready.score(dict.fromkeys(labels, ITEMS))
+    assert [scores[label].tolist() for label in labels] == expected
+    assert ready.tokens_read == alone[0].tokens_read == alone[1].tokens_read > 0
+    once = ready.tokens_read
+    ready.score({labels[0]: ITEMS, labels[1]: ITEMS[1:]})  # another batch may have other last bits
+    assert ready.tokens_read > 2.5 * once
+    model.model.norm.weight.data *= 3
+    changed = ready.score(dict.fromkeys(labels, ITEMS))
+    fresh = harness(spec, model, tokenizer).score(dict.fromkeys(labels, ITEMS))
+    assert [changed[label].tolist() for label in labels] == [fresh[label].tolist() for label in labels]
+
+
 def test_examples_are_those_of_a_run_over_the_whole_task(
     make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
 ) -> None:
