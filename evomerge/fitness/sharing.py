@@ -181,6 +181,11 @@ def is_worth(num_saved: int, num_all: int) -> bool:
     return num_saved >= max(_WORTH_TOKENS, _WORTH_SHARE * num_all)
 
 
+def may_be_worth(num_common: int, num_tokens: int) -> bool:
+    """Whether enough texts of so many tokens, of which they have some in common, would be worth sharing."""
+    return num_common >= _WORTH_SHARE * (num_tokens - num_common)
+
+
 @dataclass(frozen=True, slots=True)
 class SharedBatch:
     """Questions of one family that one forward pass answers. B rows, T tokens behind a prefix of P.

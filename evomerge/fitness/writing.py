@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from evomerge.errors import CandidateFailed
-from evomerge.fitness.sharing import REFUSALS, encode, is_worth, reach, repeated
+from evomerge.fitness.sharing import REFUSALS, encode, is_worth, may_be_worth, reach, repeated
 
 NOT_FINITE = "The model's logits are not finite, so it has no score. Smaller weights may help."
 
@@ -115,16 +115,16 @@ class Writer:
     def decide(self, prompts: Prompts, max_length: int, stops: Sequence[str], options: Mapping[str, Any]) -> None:
         """Share no prompts from now on if the model, as it is, would continue such prompts otherwise then.
 
-        Arguments are those of `write`. Prompts up to twice as long will not be compared again.
+        Arguments are those of `write`. Prompts up to twice as long will not be compared again; unless these begin too
+        differently to be worth it, when nothing is tried.
         """
-        num_new, num_written = max_length - prompts.tokens_BT.shape[1], self.tokens_written
-        twice = prompts.first(_NUM_COMPARED).twice(max(self._reach - num_new, 1))
-        few = next((few for few in map(twice.first, (_NUM_COMPARED, 1)) if few.num_common()), None)
-        longest = twice.tokens_BT.shape[1]
-        if few and self._tried_length < longest <= self._reach - num_new:
-            self._tried_length = longest
-            given = dict(options) | {"max_length": longest + num_new}
-            if reason := self._difference(few, few.num_common(), stops, given):
+        few, longest, num_written = prompts.first(_NUM_COMPARED), prompts.tokens_BT.shape[1], self.tokens_written
+        num_new = max_length - longest
+        most = min(2 * longest, self._reach - num_new)
+        if may_be_worth(few.num_common(), longest) and most > self._tried_length:
+            self._tried_length = most
+            twice, given = few.twice(most), dict(options) | {"max_length": most + num_new}
+            if reason := self._difference(twice, twice.num_common(), stops, given):
                 self._reach = 0
                 kind = type(self._model).__name__
                 _log.warning("%s reads the beginning of every prompt anew: %s.", kind, reason)

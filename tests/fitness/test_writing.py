@@ -107,6 +107,17 @@ def test_common_beginnings_are_read_once_and_nothing_else_is_written(
     assert shared.writer.tokens_written - first == separate.writer.tokens_written - 15 * (len(EXAMPLES))
 
 
+def test_nothing_is_tried_with_prompts_that_begin_too_differently(
+    model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    lm, calls = writing(model, tokenizer), []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    lm.decide(asking(QUESTIONS[:2], ["."]))
+    assert not calls
+    lm.decide(asking([EXAMPLES + question for question in QUESTIONS[:2]], ["."]))
+    assert calls
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_halves_read_every_prompt(model: LlamaForCausalLM, tokenizer: Tokenizer, dtype: torch.dtype) -> None:
     model.to(dtype)
