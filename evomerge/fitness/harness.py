@@ -146,12 +146,15 @@ class Harness:
         """Try with the first document and the longest of the first few; one that cannot be asked is told when it is."""
         longest = max(range(min(_NUM_SKIMMED, len(task.documents))), key=lambda item: len(str(task.documents[item])))
         requests: list[Request] = []
+        texts: list[Instance] = []
         for _, instances in task.requests(sorted({0, longest}), self._template):
+            texts += [instance for instance in instances if instance.request_type == "generate_until"]
             with contextlib.suppress(ConfigError):
                 for instance in instances:
                     requests += self._windows(task, instance) if instance.request_type == "loglikelihood" else ()
-            self._lm.decide([instance for instance in instances if instance.request_type == "generate_until"])
         self._reader.decide(requests)
+        if texts:
+            self._lm.decide(texts)
 
     def _ask(self, task: ScoredTask, items: Sequence[int]) -> None:
         """Word and tokenise what has not been asked before."""

@@ -171,6 +171,15 @@ def test_shared_prompts_give_the_scores_of_lm_eval_from_fewer_tokens(
     assert 3 * (shared.tokens_read - first) < exact.tokens_read
 
 
+def test_short_prompts_are_not_written_to_find_out_whether_to_share(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    harness(make_spec({"write": TASKS["write"]}), model, tokenizer)
+    assert not calls
+
+
 @pytest.mark.parametrize("label", ["nats", "write"])
 def test_no_candidate_decides_how_those_after_it_are_read(
     label: str, make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
