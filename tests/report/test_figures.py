@@ -62,6 +62,20 @@ def test_the_front_says_how_many_finalists_hold_against_the_references(make_run:
     assert title(make_run(candidates=8, only_favourite=True).results).startswith("No reference beats the")
 
 
+def test_a_reference_that_breaks_a_constraint_beats_no_finalist_that_holds_them(make_run: Callable[..., Any]) -> None:
+    free = make_run(skill=0.3).results
+    best = max(one.estimates["test"]["math_ja"].value for one in free.references)
+    above = {one.name for one in free.finalists if one.estimates["test"]["math_ja"].value > best}
+    constraint = {"task": "math_ja", "at_least": best + 0.01}  # which all references break
+    bound = make_run(skill=0.3, options={"constraints": [constraint]}).results
+    assert above - {one.name for one in unbeaten(free)}
+    assert above <= {one.name for one in unbeaten(bound)}
+    picture, nothing = front(bound), front(bounded(make_run, 2.0))
+    assert picture is not None
+    assert picture.caption.endswith("The line leaves out members that break a constraint on test items.")
+    assert nothing is not None, "nobody holds the constraint"
+
+
 def test_before_the_finals_the_front_shows_candidates_only(make_run: Callable[..., Any]) -> None:
     results = make_run(assessed=False, finished=False, lower_is_better=("form_ja",)).results
     picture = front(results)
