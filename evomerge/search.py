@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from evomerge.errors import EvomergeError
 from evomerge.execution import Executor, Job, Outcome
 from evomerge.fitness.examiner import Examiner
 from evomerge.generation import Generation
@@ -20,7 +21,7 @@ from evomerge.spaces import SearchSpace
 from evomerge.spaces.lineage import LineageSpace
 
 WORST_LOSS = 1.0
-"""Of a candidate that fails before any other was scored: an accuracy of zero."""
+"""Of an accuracy of zero."""
 
 
 @dataclass
@@ -116,7 +117,8 @@ class Search:
     def _receive(self, outcome: Outcome) -> None:
         self._flying.remove(outcome.number)
         if outcome.failure is not None:
-            self._log(Failed(outcome.number, outcome.failure, outcome.attempts))
+            seconds = outcome.merge_s + outcome.score_s
+            self._log(Failed(outcome.number, outcome.failure, outcome.attempts, seconds, outcome.tokens))
             return
         cost = (outcome.merge_s, outcome.score_s, outcome.attempts, None, outcome.tokens, outcome.costs)
         self._log(Evaluated(outcome.number, outcome.items, outcome.responses, *cost))
@@ -145,15 +147,34 @@ class Search:
         return [told] if source == number else [Evaluated(number, *sheet.sorted(), twin=source), told]
 
     def _worst(self, verdicts: list[Told]) -> Told:
-        """The worst losses and violations of these and those told before: rank-based optimisers need only the order."""
-        fitness, progress = self.examiner.fitness, self.progress
+        """The worst losses and violations of these and those told before: rank-based optimisers need only the order.
+
+        Where no candidate was scored yet, failing is no better than the worst model that candidates are made of.
+        """
+        constraints, progress = self.examiner.fitness.spec.constraints, self.progress
         losses = _worst([*progress.losses.values(), *(told.losses for told in verdicts)])
         violations = _worst([*progress.violations.values(), *(told.violations for told in verdicts)])
         return Told(
             number=-1,
-            losses=losses or (WORST_LOSS,) * fitness.num_objectives,
-            violations=violations or (WORST_LOSS,) * len(fitness.spec.constraints),
+            losses=losses or self._worst_of_models(),
+            violations=violations or (WORST_LOSS,) * len(constraints),
         )
+
+    def _worst_of_models(self) -> tuple[float, ...]:
+        """Per objective, the worst loss of the models, or that of an accuracy of zero where it is worse.
+
+        Raises:
+            EvomergeError: If a loss may be larger than that, and no model's is known.
+        """
+        known = self.examiner.losses_of_models
+        objectives = self.examiner.fitness.objectives
+        if not known and (unbounded := objectives.unbounded):
+            reason = next(iter(self.progress.failures.values())).reason
+            raise EvomergeError(
+                f"every candidate so far failed, the first because: {reason} A loss of {unbounded[0]} has no largest "
+                "value that could be told in their place, so the search cannot go on. Mend the search space."
+            )
+        return _worst([(WORST_LOSS,) * len(objectives.names), *known])
 
     def _tell(self, verdicts: list[Evaluated | Failed | Told]) -> None:
         self._log(*verdicts)

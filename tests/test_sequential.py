@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from evomerge.documents import tree_of
+from evomerge.errors import EvomergeError
 from evomerge.execution import Job
 from evomerge.fitness import Objectives
+from evomerge.fitness.examiner import Examiner
 from evomerge.fitness.irt import Bank, fit_bank
 from evomerge.optimizers.base import Scored
 from evomerge.recipe.references import parents, references
@@ -53,6 +55,12 @@ def make_log(tmp_path: Path) -> Iterator[Callable[[Study], RunLog]]:
     yield make
     for log in logs:
         log.close()
+
+
+def counting(study: Study, higher_is_better: bool) -> Study:
+    """The same study, its scores read that way."""
+    objectives = Objectives.of(study.fitness.spec, dict.fromkeys(("math", "ja"), higher_is_better), "")
+    return dataclasses.replace(study, fitness=dataclasses.replace(study.fitness, objectives=objectives))
 
 
 def recorded(log: RunLog) -> list[tuple[Event, ...]]:
@@ -184,8 +192,7 @@ def test_neither_workers_nor_crashes_nor_late_failures_change_a_run(
 ) -> None:
     optimizer = {"name": "random", "population": 5} if name == "one objective" else {"name": "nsga2", "population": 5}
     study = make_study(EXAMS[name], candidates=13, generation=4, optimizer=optimizer)
-    objectives = Objectives.of(study.fitness.spec, dict.fromkeys(("math", "ja"), higher_is_better), "")
-    study = dataclasses.replace(study, fitness=dataclasses.replace(study.fitness, objectives=objectives))
+    study = counting(study, higher_is_better)
 
     def falls_late(job: Job) -> bool:
         return job.number in (1, 6, 7, 8) and len(job.items["ja"]) > 2  # at once where all is asked
@@ -307,6 +314,44 @@ class TestWhatIsTold:
         used = search(study, make_log(study), SimulatedExecutor()).run().spent
         assert spent <= getattr(used, limit) < 3 * spent
         assert study.budget == Budget(500, **{limit: spent})
+
+    @pytest.mark.parametrize(("limit", "spent"), [("tokens", 60), ("seconds", 12)])
+    def test_failures_cost_what_they_took(self, make_study: Make, make_log: Log, limit: str, spent: int) -> None:
+        study = make_study(candidates=200, **{limit: spent})
+        log = make_log(study)
+        progress = search(study, log, SimulatedExecutor(fails=lambda job: True)).run()
+        assert spent <= getattr(progress.spent, limit) < 2 * spent
+        assert Results(log, study.fitness).progress.spent == progress.spent
+        assert {candidate.seconds for candidate in Results(log, study.fitness).candidates} == {1.5}
+
+    def test_twins_of_a_failure_cost_nothing(self, make_study: Make, make_log: Log) -> None:
+        study = make_study(candidates=5)
+        progress = search(
+            study, make_log(study), SimulatedExecutor(2, lambda job: True), Repeating(study.space.seeds[0])
+        ).run()
+        assert len(progress.failures) == 5
+        assert progress.spent.seconds < 5 * 1.5
+
+    @pytest.mark.parametrize(("higher_is_better", "expected"), [(True, (1.0, 1.0)), (False, (7.0, 1.0))])
+    def test_where_all_fail_at_first_failing_is_no_better_than_the_worst_model(
+        self, make_study: Make, make_log: Log, higher_is_better: bool, expected: tuple[float, float]
+    ) -> None:
+        study = counting(make_study({"estimator": {"name": "mean"}}), higher_is_better)
+        nats = {"base": {"math": 3.0, "ja": 0.2}, "math": {"math": 7.0, "ja": 0.4}, "broken": {"math": 9.0}}
+        split = study.fitness.splits.search
+        known = {name: {t: np.full(len(split[t]), value) for t, value in own.items()} for name, own in nats.items()}
+        ready = search(study, make_log(study), SimulatedExecutor(fails=lambda job: job.number < 6))
+        ready.examiner = Examiner(study.fitness, study.settings.seed, known)
+        losses = ready.run().losses
+        assert {losses[number] for number in range(6)} == {expected}
+        assert max(losses[number] for number in range(6, 22)) <= expected
+
+    def test_where_all_fail_and_no_loss_is_the_largest_the_search_ends(self, make_study: Make, make_log: Log) -> None:
+        study = counting(make_study({"estimator": {"name": "mean"}}), False)
+        ready = search(study, make_log(study), SimulatedExecutor(fails=lambda job: True))
+        ready.examiner = Examiner(study.fitness, study.settings.seed, {})
+        with pytest.raises(EvomergeError, match=r"every candidate so far failed, the first because: it fell over"):
+            ready.run()
 
     def test_models_that_cannot_be_scored_end_the_search(self, make_study: Make, tmp_path: Path) -> None:
         study = make_study()

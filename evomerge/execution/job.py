@@ -43,7 +43,7 @@ class Outcome:
         responses: One score per item; empty if the job failed.
         failure: Why it failed, None if it did not.
         merge_s: Wall seconds spent on the weights.
-        score_s: Wall seconds spent on the items.
+        score_s: Wall seconds spent on the items; of a job that failed, all that it took.
         attempts: How many workers tried.
         tokens: Put through the model.
         costs: Of the recipe, those that the fitness asks for.

@@ -41,6 +41,7 @@ class _Flight:
     slot: int
     attempts: int
     started_s: float
+    lost_s: float  # by the attempts before
 
 
 class RayExecutor:
@@ -82,7 +83,7 @@ class RayExecutor:
         busy = {flight.slot for flight in self._flights.values()}
         free = [slot for slot in range(self.capacity) if slot not in busy]
         holder = next((slot for slot in free if self._held[slot] == job.recipe.digest), free[0])
-        self._launch(job, holder, attempts=1)
+        self._launch(job, holder)
 
     def wait(self, timeout_s: float | None = None) -> Sequence[Outcome]:
         """Outcomes of the jobs that have ended; jobs of workers that died are tried once more.
@@ -108,10 +109,10 @@ class RayExecutor:
         if self._owns_cluster and ray.is_initialized():
             ray.shutdown()
 
-    def _launch(self, job: Job, slot: int, attempts: int) -> None:
+    def _launch(self, job: Job, slot: int, attempts: int = 1, lost_s: float = 0.0) -> None:
         future = self._actors[slot].run.remote(job)
         self._held[slot] = job.recipe.digest
-        self._flights[future] = _Flight(job, slot, attempts, time.monotonic())
+        self._flights[future] = _Flight(job, slot, attempts, time.monotonic(), lost_s)
 
     def _collect(self, future: Any) -> Outcome | None:
         flight = self._flights.pop(future)
@@ -133,8 +134,8 @@ class RayExecutor:
             )
         self._renew(flight.slot)
         if flight.attempts >= _MAX_ATTEMPTS:
-            return Outcome(flight.job.number, failure="worker died", attempts=flight.attempts)
-        self._launch(flight.job, flight.slot, flight.attempts + 1)
+            return _failed(flight, "worker died")
+        self._launch(flight.job, flight.slot, flight.attempts + 1, _spent_s(flight))
         return None
 
     def _overdue(self) -> list[Outcome]:
@@ -145,14 +146,22 @@ class RayExecutor:
     def _end(self, future: Any) -> Outcome:
         flight = self._flights.pop(future)
         self._renew(flight.slot)  # a hung task of an actor cannot be cancelled: only its process's death ends it
-        reason = f"no outcome within {self._timeout_s:g} s"
-        return Outcome(flight.job.number, failure=reason, attempts=flight.attempts)
+        return _failed(flight, f"no outcome within {self._timeout_s:g} s")
 
     def _renew(self, slot: int) -> None:
         """A new actor in place of a dead or hung one. Ray's own restarts refuse the calls made meanwhile."""
         ray.kill(self._actors[slot])
         self._actors[slot] = self._actor_class.remote(self._plan)
         self._held[slot] = None
+
+
+def _spent_s(flight: _Flight) -> float:
+    """Wall seconds of all workers that tried."""
+    return flight.lost_s + time.monotonic() - flight.started_s
+
+
+def _failed(flight: _Flight, reason: str) -> Outcome:
+    return Outcome(flight.job.number, failure=reason, score_s=_spent_s(flight), attempts=flight.attempts)
 
 
 def _start(address: str | None, num_cpus: int, num_threads: int) -> None:

@@ -72,31 +72,33 @@ class Worker:
             responses = self._harness.score(job.items)
             costs = self._costs(job.recipe)
         except CandidateFailed as failure:
-            self._surprises = 0
-            return Outcome(job.number, failure=str(failure))
+            self._surprises, reason = 0, str(failure)
         except Exception as error:  # the one place where any exception of a candidate becomes a record
-            return self._surprised(job, error)
-        self._surprises = 0
-        return Outcome(
-            job.number,
-            job.items,
-            responses,
-            merge_s=merged - start,
-            score_s=time.perf_counter() - merged,
-            tokens=self._harness.tokens_read - read_before,
-            costs=costs,
-        )
+            reason = self._surprised(error)
+        else:
+            self._surprises = 0
+            return Outcome(
+                job.number,
+                job.items,
+                responses,
+                merge_s=merged - start,
+                score_s=time.perf_counter() - merged,
+                tokens=self._harness.tokens_read - read_before,
+                costs=costs,
+            )
+        spent_s, tokens = time.perf_counter() - start, self._harness.tokens_read - read_before
+        return Outcome(job.number, failure=reason, score_s=spent_s, tokens=tokens)
 
-    def _surprised(self, job: Job, error: Exception) -> Outcome:
-        """A record, unless the machine or a bug would make such a record of every candidate to come."""
+    def _surprised(self, error: Exception) -> str:
+        """The reason, unless the machine or a bug would make such a record of every candidate to come."""
         reason = f"{type(error).__name__}: {error}"
-        self._surprises += 1
+        self._surprises += 0 if isinstance(error, torch.OutOfMemoryError) else 1  # a long route may well need too much
         if self._surprises >= _MAX_SURPRISES_IN_A_ROW:
             raise EvomergeError(
                 f"{self._surprises} candidates in a row failed in ways no merge should, the last with {reason}. "
                 "Nothing scored so far is lost; mend the cause, then resume the run."
             ) from error
-        return Outcome(job.number, failure=reason)
+        return reason
 
     def _costs(self, recipe: Recipe) -> dict[str, float]:
         if not self._wanted_costs:

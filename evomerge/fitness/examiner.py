@@ -74,7 +74,10 @@ class Examiner:
         """
         self.fitness, self._seed, self._rivals = fitness, seed, rivals
         self._models = {name: scored_against(fitness.spec, scores, rivals) for name, scores in models.items()}
-        self.rival_estimates = _estimates(fitness.spec, rivals)
+        known = known_rivals(fitness.spec, rivals).items()
+        self.rival_estimates = _estimates(
+            fitness.spec, {name: scored_against(fitness.spec, scores, rivals) for name, scores in known}
+        )
         self._exams: dict[int, Exam] = {}
         spec = fitness.spec
         is_sampled = any(self._is_sampled(label) for label in spec.searched)
@@ -98,6 +101,14 @@ class Examiner:
         """What a candidate of a generation is worth, as its first so many answers tell it."""
         estimates = self.exam(generation, history).estimates(sheet, num_items)
         return self.fitness.worth(estimates, self.rival_estimates)
+
+    @property
+    def losses_of_models(self) -> list[tuple[float, ...]]:
+        """On the search split, of the models that candidates are made of, as far as they are known."""
+        asked = frozenset(self.fitness.spec.searched)
+        known = {name: scores for name, scores in self._models.items() if asked <= scores.keys()}
+        estimates = _estimates(self.fitness.spec, known)
+        return [self.fitness.worth(own, self.rival_estimates).losses for own in estimates.values()]
 
     @property
     def _num_items(self) -> int:
@@ -177,13 +188,10 @@ class Examiner:
         return 1 - parents_PN if is_lower_better else parents_PN
 
 
-def _estimates(spec: FitnessSpec, rivals: Mapping[str, Responses]) -> ModelEstimates:
+def _estimates(spec: FitnessSpec, models: Mapping[str, Responses]) -> ModelEstimates:
     """Scores on the whole search split, which is why they have no error. A model alone costs what it costs."""
     return {
-        name: {
-            label: Estimate(mean_in_order(scores_N), 0.0, len(scores_N))
-            for label, scores_N in scored_against(spec, responses, rivals).items()
-        }
+        name: {label: Estimate(mean_in_order(scores_N), 0.0, len(scores_N)) for label, scores_N in responses.items()}
         | costs_as_estimates(dict.fromkeys(spec.costs, 1.0))
-        for name, responses in known_rivals(spec, rivals).items()
+        for name, responses in models.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Self
 
@@ -106,7 +106,7 @@ class Fitness:
             models: Those of the models that answers are compared with, to the same items.
         """
         scores = scored_against(self.spec, responses, models)
-        return {label: subset_mean(scores_I) for label, scores_I in scores.items()}
+        return {label: replace(subset_mean(scores_I), scores_I=scores_I) for label, scores_I in scores.items()}
 
     def worth(self, estimates: Mapping[str, Estimate], models: ModelEstimates) -> Worth:
         """What an optimiser is told of a candidate with these task scores.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import math
@@ -24,6 +25,9 @@ from evomerge.fitness.writing import NOT_FINITE, Writer
 
 _log = logging.getLogger(__name__)
 
+_NUM_SKIMMED = 64
+"""Documents of a task among which the longest is sought, to see with it whether prompts can be shared."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -33,10 +37,27 @@ class _Asked:
     windows: tuple[Request, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a model was asked, and what it answered."""
+
+    asked: Sequence[_Asked]
+    answers: Sequence[Answer]
+
+    def is_of(self, asked: Sequence[_Asked]) -> bool:
+        """Whether the same was asked, to the letter and in the same order."""
+        return len(asked) == len(self.asked) and all(
+            (here.instance.request_type, here.instance.args) == (there.instance.request_type, there.instance.args)
+            for here, there in zip(asked, self.asked, strict=True)
+        )
+
+
 class Harness:
     """Scores items with the model that it was given; its weights may change between calls.
 
-    What is asked about an item is worded and tokenised once, when the item is first scored.
+    What is asked about an item is worded and tokenised once, when the item is first scored. Whether prompts are shared
+    is decided once, with the weights that the model has at the beginning: those of the donor, so that all workers of a
+    search decide alike and no candidate decides for others.
     """
 
     def __init__(
@@ -70,13 +91,17 @@ class Harness:
                 think_end_token=spec.think_end_token,
             )
         is_sharing = spec.batching == "shared"
-        self._lm.writer = Writer(model, self._lm.tokenizer, is_sharing)
+        self._lm.writer = Writer(model, self._lm.tokenizer, self._lm.max_length, is_sharing)
         self._reader = Reader(model, spec.batch_size, self._lm.max_length, is_sharing)
         self._template = self._lm.apply_chat_template if spec.apply_chat_template else None
         self._tasks = dict(tasks)
         self._asked: dict[str, dict[int, list[_Asked]]] = {label: {} for label in tasks}
         for task in tasks.values():
             self._check_length(task)
+        if is_sharing:
+            with isolated():
+                for task in tasks.values():
+                    self._decide_sharing(task)
 
     @property
     def tokens_read(self) -> int:
@@ -86,7 +111,8 @@ class Harness:
     def score(self, items: Mapping[str, Sequence[int]]) -> dict[str, Scores]:
         """Score the model as it is now.
 
-        Every task is scored by itself. What its requests have in common is read once, where the model allows it:
+        Every task is scored by itself, but where two ask the very same, as two metrics of one lm-eval task on the same
+        items do, the model answers once. What a task's requests have in common is read once, where the model allows it:
         log-likelihoods then differ from those of the lm_eval command by rounding. All else is read in the batches that
         the command would make of these items, to the last bit.
 
@@ -100,16 +126,35 @@ class Harness:
             CandidateFailed: If the model's logits are not finite.
             ConfigError: If an item has no answer to score, or one longer than the model can read.
         """
+        known: list[_Reading] = []
         with isolated():
-            return {label: self._score(self._tasks[label], positions) for label, positions in items.items()}
+            return {label: self._score(self._tasks[label], positions, known) for label, positions in items.items()}
 
-    def _score(self, task: ScoredTask, items: Sequence[int]) -> Scores:
+    def _score(self, task: ScoredTask, items: Sequence[int], known: list[_Reading]) -> Scores:
         if any(first >= second for first, second in itertools.pairwise(items)):
             raise EvomergeError(f"Items of task {task.label} must be ascending and unique.")
         self._ask(task, items)
         asked_I = [self._asked[task.label][item] for item in items]
-        answered = self._answers([asked for requests in asked_I for asked in requests])
-        return task.scores([[asked.instance for asked in requests] for requests in asked_I], answered)
+        asked = [asked for requests in asked_I for asked in requests]
+        reading = next((reading for reading in known if reading.is_of(asked)), None)
+        if reading is None:
+            reading = _Reading(asked, self._answers(asked))
+            known.append(reading)
+        return task.scores([[asked.instance for asked in requests] for requests in asked_I], reading.answers)
+
+    def _decide_sharing(self, task: ScoredTask) -> None:
+        """Try with the first document and the longest of the first few; one that cannot be asked is told when it is."""
+        longest = max(range(min(_NUM_SKIMMED, len(task.documents))), key=lambda item: len(str(task.documents[item])))
+        requests: list[Request] = []
+        texts: list[Instance] = []
+        for _, instances in task.requests(sorted({0, longest}), self._template):
+            texts += [instance for instance in instances if instance.request_type == "generate_until"]
+            with contextlib.suppress(ConfigError):
+                for instance in instances:
+                    requests += self._windows(task, instance) if instance.request_type == "loglikelihood" else ()
+        self._reader.decide(requests)
+        if texts:
+            self._lm.decide(texts)
 
     def _ask(self, task: ScoredTask, items: Sequence[int]) -> None:
         """Word and tokenise what has not been asked before."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from evomerge.errors import ConfigError, EvomergeError, Problem
-from evomerge.fitness.estimators import Estimate
+from evomerge.fitness.estimators import Estimate, subset_mean
 from evomerge.fitness.goals import Cost, Goal, Mean, cost_label
 from evomerge.fitness.spec import FitnessSpec
 
@@ -63,6 +63,12 @@ class Objectives:
     def higher_is_better(self) -> dict[str, bool]:
         """The direction of each objective."""
         return {name: isinstance(part, Mean) and self.directions[part.tasks[0]] for name, part in self.parts.items()}
+
+    @property
+    def unbounded(self) -> tuple[str, ...]:
+        """Names of the objectives whose losses have no largest value: means of metrics of which lower is better."""
+        up = self.higher_is_better
+        return tuple(name for name, part in self.parts.items() if isinstance(part, Mean) and not up[name])
 
     @property
     def shares(self) -> dict[str, dict[str, float]]:
@@ -149,12 +155,17 @@ def _lost(before: Estimate, after: Estimate, higher_is_better: bool) -> Estimate
     """max(0, loss), with the standard deviation that it has if the loss errs normally.
 
     Far from 0 that is what the delta method gives: the standard error of the loss where something was lost, 0 where
-    nothing was. Near 0, where the delta method would jump between the two, it is in between. The errors of the two
-    scores are taken to be independent; on the same items they mostly agree, so that the true error is smaller.
+    nothing was. Near 0, where the delta method would jump between the two, it is in between.
     """
     loss = before.value - after.value if higher_is_better else after.value - before.value
-    stderr = math.hypot(before.stderr, after.stderr)
-    return Estimate(max(0.0, loss), _rectified_sd(loss, stderr), after.num_items)
+    return Estimate(max(0.0, loss), _rectified_sd(loss, _error_of_difference(before, after)), after.num_items)
+
+
+def _error_of_difference(one: Estimate, other: Estimate) -> float:
+    """That of paired differences where both rest on the same items, whose hardness is common to both."""
+    if one.scores_I is None or other.scores_I is None or one.num_items == 1:
+        return math.hypot(one.stderr, other.stderr)
+    return subset_mean(one.scores_I - other.scores_I).stderr
 
 
 def _rectified_sd(mean: float, sd: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import LogitsProcessorList
@@ -21,6 +22,13 @@ class ResidentLM(HFLM):  # type: ignore[misc]  # lm_eval ships no types
     """
 
     writer: Writer
+    _is_deciding = False
+
+    def decide(self, asked: list[Instance]) -> None:
+        """Let the writer decide, with a few requests for text, whether it shares prompts. Nothing is written."""
+        self._is_deciding = True
+        self.generate_until(asked, disable_tqdm=True)
+        self._is_deciding = False
 
     def tokens(self, context: str, continuation: str) -> Request:
         """A context and its continuation as lm-eval cuts them; an empty context is the prefix token."""
@@ -40,10 +48,16 @@ class ResidentLM(HFLM):  # type: ignore[misc]  # lm_eval ships no types
     def _model_generate(
         self, context: torch.Tensor, max_length: int, stop: list[str], *, attention_mask: torch.Tensor, **options: Any
     ) -> torch.Tensor:
-        if options.get("num_beams", 1) > 1:
+        is_beams = options.get("num_beams", 1) > 1
+        if is_beams and not self._is_deciding:
             return self._search_beams(context, max_length, stop, attention_mask=attention_mask, **options)
         given = {name: value for name, value in options.items() if name not in ("temperature", "do_sample")}
-        return self.writer.write(Prompts(context, attention_mask), max_length, stop, given)
+        prompts = Prompts(context, attention_mask)
+        if not self._is_deciding:
+            return self.writer.write(prompts, max_length, stop, given)
+        if not is_beams:
+            self.writer.decide(prompts, max_length, stop, given)
+        return context
 
     def _search_beams(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
         """Rows change places in a beam search, so it is left to lm-eval."""

@@ -63,6 +63,11 @@ class Question:
         return len(self.context) + self.num_answer_tokens
 
     @property
+    def length(self) -> int:
+        """Tokens of the longest text: the context and one answer."""
+        return len(self.context) + max(map(len, self.answers))
+
+    @property
     def numbers(self) -> list[int]:
         """Of all its requests."""
         return [number for numbers in self.answers.values() for number in numbers]
@@ -118,6 +123,27 @@ def families(requests: Sequence[Request], max_length: int) -> tuple[list[Family]
     return found, [number for number in range(len(requests)) if number not in shared]
 
 
+def trials(requests: Sequence[Request], max_length: int) -> tuple[list[Request], list[Family]]:
+    """Make of few requests what tells whether a model can share prompts, in texts twice as long where they may be.
+
+    Args:
+        requests: Too few, maybe, for their sharing to be worth it.
+        max_length: Longest row in tokens; what fills a batch alone is left out, as its mask would be large.
+
+    Returns:
+        Requests, and families of them that put questions into one row and behind a prefix; none where none can share.
+    """
+    most = min(max_length, _BATCH_TOKENS) + 1 - max((len(continuation) for _, continuation in requests), default=0)
+    twice = [((context * 2)[:most], continuation) for context, continuation in requests] if most > 0 else []
+    questions = [question for question in _questions(twice, max_length) if question.num_tokens <= _BATCH_TOKENS]
+    if not questions:
+        return twice, []
+    longest = max(questions, key=lambda question: question.length)
+    beside = Family(_common([longest, questions[0]]), [longest, questions[0]])
+    behind = Family(longest.context[: len(longest.context) // 2], [longest])
+    return twice, [beside] if beside.prefix else [beside, behind]
+
+
 def _questions(requests: Sequence[Request], max_length: int) -> Iterator[Question]:
     """Requests by context, without those that cannot be in one row or gain nothing from it."""
     by_context: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -153,6 +179,11 @@ def is_worth(num_saved: int, num_all: int) -> bool:
         num_all: How many they are compared with.
     """
     return num_saved >= max(_WORTH_TOKENS, _WORTH_SHARE * num_all)
+
+
+def may_be_worth(num_common: int, num_tokens: int) -> bool:
+    """Whether enough texts of so many tokens, of which they have some in common, would be worth sharing."""
+    return num_common >= _WORTH_SHARE * (num_tokens - num_common)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from evomerge.errors import CandidateFailed
-from evomerge.fitness.sharing import REFUSALS, encode, is_worth, reach, repeated
+from evomerge.fitness.sharing import REFUSALS, encode, is_worth, may_be_worth, reach, repeated
 
 NOT_FINITE = "The model's logits are not finite, so it has no score. Smaller weights may help."
 
@@ -48,6 +48,17 @@ class Prompts:
         """Some of the rows."""
         return Prompts(self.tokens_BT[:num_rows], self.is_read_BT[:num_rows])
 
+    def twice(self, most: int) -> Prompts:
+        """Every row written two times, without what goes beyond so many tokens."""
+        rows = [
+            2 * tokens_T[is_read_T == 1].tolist()
+            for tokens_T, is_read_T in zip(self.tokens_BT, self.is_read_BT, strict=True)
+        ]
+        width = min(max(map(len, rows)), most)
+        padded = [[row[0]] * (width - len(row)) + row[:most] for row in rows]
+        is_read = [[0] * (width - len(row)) + [1] * min(len(row), width) for row in rows]
+        return Prompts(*(torch.tensor(part, device=self.tokens_BT.device) for part in (padded, is_read)))
+
     def num_common(self) -> int:
         """How many tokens all rows begin with, while each has one more."""
         shortest = int(self.is_read_BT.sum(dim=1).min()) - 1
@@ -74,27 +85,50 @@ class Prompts:
 class Writer:
     """Continues prompts greedily with a model whose weights may change between calls.
 
-    What all prompts of a batch begin with is read once, if that is worth it and the model writes the same then: that is
-    tried with a few prompts, and again with longer ones when they come. Models in half precision read every prompt by
-    itself: where logits are that coarse, rounding may decide on a word.
+    What all prompts of a batch begin with is read once, if that is worth it and the model writes the same then. That is
+    decided for good by `decide`; where prompts are longer than those that it tried, every call compares a few of its
+    own. Models in half precision read every prompt by itself: where logits are that coarse, rounding may decide on a
+    word.
 
     Attributes:
         tokens_written: Tokens of prompts and answers put through the model so far, without padding.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, is_sharing: bool) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int, is_sharing: bool
+    ) -> None:
         """Prepare to write.
 
         Args:
             model: A causal language model, where it is to run.
             tokenizer: The model's.
+            max_length: Longest prompt and answer in tokens.
             is_sharing: Whether to share prompts at all.
         """
         self._model = model
         self._tokenizer = tokenizer
-        self._reach = reach(model) if is_sharing and model.dtype.itemsize >= torch.float32.itemsize else 0
-        self._tried_tokens = 0
+        can_share = is_sharing and model.dtype.itemsize >= torch.float32.itemsize
+        self._reach = min(reach(model), max_length) if can_share else 0
+        self._tried_length = 0
         self.tokens_written = 0
+
+    def decide(self, prompts: Prompts, max_length: int, stops: Sequence[str], options: Mapping[str, Any]) -> None:
+        """Share no prompts from now on if the model, as it is, would continue such prompts otherwise then.
+
+        Arguments are those of `write`. Prompts up to twice as long will not be compared again; unless these begin too
+        differently to be worth it, when nothing is tried.
+        """
+        few, longest, num_written = prompts.first(_NUM_COMPARED), prompts.tokens_BT.shape[1], self.tokens_written
+        num_new = max_length - longest
+        most = min(2 * longest, self._reach - num_new)
+        if may_be_worth(few.num_common(), longest) and most > self._tried_length:
+            self._tried_length = most
+            twice, given = few.twice(most), dict(options) | {"max_length": most + num_new}
+            if reason := self._difference(twice, twice.num_common(), stops, given):
+                self._reach = 0
+                kind = type(self._model).__name__
+                _log.warning("%s reads the beginning of every prompt anew: %s.", kind, reason)
+        self.tokens_written = num_written
 
     def write(
         self, prompts: Prompts, max_length: int, stops: Sequence[str], options: Mapping[str, Any]
@@ -117,28 +151,31 @@ class Writer:
         if max_length <= self._reach:
             length = prompts.num_common()
             saved = length * (len(prompts.tokens_BT) - 1)
-            if is_worth(saved, prompts.num_tokens - saved) and self._can_share(prompts, length, stops, given):
+            if is_worth(saved, prompts.num_tokens - saved) and self._is_safe(prompts, length, stops, given):
                 return self._together(prompts, length, stops, given)
         return self._separately(prompts, stops, given)
 
-    def _can_share(self, prompts: Prompts, length: int, stops: Sequence[str], given: dict[str, Any]) -> bool:
-        """Whether a few prompts are continued alike either way."""
+    def _is_safe(self, prompts: Prompts, length: int, stops: Sequence[str], given: dict[str, Any]) -> bool:
+        """Whether prompts are no longer than those that were tried, or a few are continued alike either way."""
         longest = prompts.tokens_BT.shape[1]
-        if longest > self._tried_tokens:
-            few = prompts.first(_NUM_COMPARED)
+        if longest <= self._tried_length:
+            return True
+        if reason := self._difference(prompts.first(_NUM_COMPARED), length, stops, given):
+            _log.info("These weights read the beginning of every prompt of %d tokens anew: %s.", longest, reason)
+        return not reason
+
+    def _difference(self, few: Prompts, length: int, stops: Sequence[str], given: dict[str, Any]) -> str:
+        """What keeps the model from reading what a few prompts begin with once; empty: nothing."""
+        longest = few.tokens_BT.shape[1]
+        try:
             separate = self._separately(few, stops, given)[:, longest:]
-            self._tried_tokens = longest
-            try:
-                together = self._together(few, length, stops, given)[:, longest:]
-            except (*REFUSALS, CandidateFailed) as refusal:  # which did not fail when it wrote separately
-                reason = f"it refuses their cache ({type(refusal).__name__}: {refusal})"
-            else:
-                if torch.equal(separate, together):
-                    return True
-                reason = "it would write another text"
-            self._reach = 0
-            _log.warning("%s reads the beginning of every prompt anew: %s.", type(self._model).__name__, reason)
-        return self._reach > 0
+        except CandidateFailed:
+            return "its logits are not finite"
+        try:
+            together = self._together(few, length, stops, given)[:, longest:]
+        except (*REFUSALS, CandidateFailed) as refusal:  # which did not fail when it wrote separately
+            return f"it refuses their cache ({type(refusal).__name__}: {refusal})"
+        return "" if torch.equal(separate, together) else "it would write another text"
 
     def _together(self, prompts: Prompts, length: int, stops: Sequence[str], given: dict[str, Any]) -> torch.Tensor:
         moved = prompts.padded_behind(length)

@@ -13,6 +13,9 @@ import torch
 _ROOM_BYTES = 512 << 20
 """Of outputs that are kept, on the model's device. Those that were of no use for longest go first."""
 
+_MOST_SEEN = 1 << 16
+"""Beginnings that are remembered, some 10 MB of names. Those that no candidate had for longest are forgotten first."""
+
 _NEEDING_ALL = ("past_key_values", "output_hidden_states", "output_attentions", "inputs_embeds")
 """What a caller may ask for that layers which are passed over would not give."""
 
@@ -34,7 +37,7 @@ class Prefixes:
         """
         self._room_bytes = room_bytes
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-        self._seen: set[Hashable] = set()
+        self._seen: OrderedDict[Hashable, None] = OrderedDict()
         self._keys: list[Hashable] = []
         self._worth: int | None = None
         self._batch: Hashable = None
@@ -58,10 +61,18 @@ class Prefixes:
         shared = [place for place, key in enumerate(self._keys) if key in self._seen]
         is_new = len(shared) < len(self._keys)  # who comes again is asked other items
         self._worth = shared[-1] if shared and is_new else None
-        self._seen.update(self._keys)
+        self._see()
         for place, layer in enumerate(layers):
             release(layer)
             layer.forward = partial(self._pass, place, layer.forward)
+
+    def _see(self) -> None:
+        """Remember a candidate's beginnings, the short ones, which more candidates share, for longer."""
+        for key in reversed(self._keys):
+            self._seen[key] = None
+            self._seen.move_to_end(key)
+        while len(self._seen) > _MOST_SEEN:
+            self._seen.popitem(last=False)
 
     def _begin(self, model: torch.nn.Module, args: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         """Look up a batch, at the greatest depth first."""

@@ -42,7 +42,7 @@ class ResidentModel:
         merge = Merge(recipe, library)
         model, unused = load_model(merge.donor, recipe.dtype)
         if merge.num_tokens is not None:
-            model.resize_token_embeddings(merge.num_tokens, mean_resizing=False)
+            _resize(model, merge.num_tokens)
         self.model: PreTrainedModel = model.to(device).requires_grad_(False)
         self._tokenizer = recipe.models[recipe.tokenizer_donor].path
         self._donor = merge.donor
@@ -92,3 +92,13 @@ class ResidentModel:
             if name in self._places:
                 merge.into(name, self._places[name])
         self._prefixes.follow([*stack.listed], (digests[recipe.end_sources["embeddings"]], rows), contents)
+
+
+def _resize(model: PreTrainedModel, num_tokens: int) -> None:
+    """Give a model a row for every token; those of new ones are zero until a recipe is held."""
+    num_before = len(model.get_input_embeddings().weight)
+    with torch.random.fork_rng(devices=[]):  # what is drawn for them differs from worker to worker
+        model.resize_token_embeddings(num_tokens, mean_resizing=False)
+    for table in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if table is not None:
+            table.weight.data[num_before:] = 0

@@ -18,7 +18,7 @@ from evomerge.report.gap import believed_of
 from evomerge.report.reading import Run
 from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import mean_of_objectives
-from evomerge.runs.front import Losses, hypervolume, reference_point
+from evomerge.runs.front import Losses, held_losses, hypervolume, reference_point
 from evomerge.runs.results import Contender, Results
 
 
@@ -128,7 +128,7 @@ def _line(run: Run, first: Results, point: Losses | None) -> Line:
     best = chosen(results)
     tested = best is not None and best.complete("test")
     members = [member for member in results.front() if member.complete("test")]
-    losses = [results.worth(member, "test").losses for member in members]
+    losses = held_losses(results, members, "test")
     return Line(
         run,
         results.progress.spent.items,
@@ -136,7 +136,7 @@ def _line(run: Run, first: Results, point: Losses | None) -> Line:
         best,
         believed_of(results, best) if best else None,
         mean_of_objectives(results, best, "test") if best and tested else None,
-        hypervolume(losses, point) if losses and point and len(point) > 1 else None,
+        hypervolume(losses, point) if members and point and len(point) > 1 else None,
         paired_gain(results, first) if results is not first else None,
     )
 

@@ -51,7 +51,7 @@ def facts(results: Results, budget: int) -> dict[str, str]:
     tried, failed = results.candidates, [one for one in results.candidates if one.failure is not None]
     twins = [one for one in tried if one.twin is not None]
     flying = [one for one in tried if not one.losses]
-    own_s = sum(one.seconds for one in tried if one.twin is None)
+    own_s = sum(one.seconds for one in results.scored if one.twin is None)
     scored = len(results.scored) - len(twins)
     found = {
         "candidates tried": f"{len(tried)} of {budget}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from evomerge.fitness.spec import SplitName
-from evomerge.runs.front import Losses, Shape, hypervolume, reference_point, shape_of
+from evomerge.runs.front import Losses, Shape, held_losses, hypervolume, reference_point, shape_of
 from evomerge.runs.joint import Joint
 from evomerge.runs.results import Contender, Results
 
@@ -19,7 +19,7 @@ class Volume:
     """One set of models on one set of items.
 
     Attributes:
-        who: The models.
+        who: The models. Those of them that break a constraint on these items reach nothing.
         items: What they were scored on.
         shape: Of their losses.
         stderr: Of the hypervolume: its standard deviation over draws from the models' joint errors; None where the
@@ -40,8 +40,8 @@ def volumes(results: Results) -> list[Volume]:
 
 
 def _volumes(results: Results, point: Losses) -> Iterator[Volume]:
-    believed = [candidate.losses for candidate in results.scored]
-    yield Volume(f"all {len(believed)} candidates", "search, as believed", shape_of(believed, point))
+    believed = [candidate.losses for candidate in results.holding]
+    yield Volume(f"all {len(results.scored)} candidates", "search, as believed", shape_of(believed, point))
     finalists, members, references = results.finalists, results.front(), results.references
     sets: tuple[tuple[str, list[Contender], SplitName], ...] = (
         (f"{len(finalists)} finalists", finalists, "selection"),
@@ -56,6 +56,9 @@ def _volumes(results: Results, point: Losses) -> Iterator[Volume]:
 
 def _volume(results: Results, who: str, contenders: Sequence[Contender], split: SplitName, point: Losses) -> Volume:
     joint = Joint.of(results, contenders, split)
-    losses = [results.worth(contender, split).losses for contender in contenders]
-    drawn = [hypervolume(losses_CO, point) for losses_CO in joint.losses(joint.draws(NUM_DRAWS)).tolist()]
-    return Volume(who, split, shape_of(losses, point), stdev(drawn))
+    draws_SRT = joint.draws(NUM_DRAWS)
+    losses_SCO = joint.losses(draws_SRT)
+    for broken_SC in joint.violations(draws_SRT).values():
+        losses_SCO[broken_SC > 0] = point  # where it adds nothing
+    drawn = [hypervolume(losses_CO, point) for losses_CO in losses_SCO.tolist()]
+    return Volume(who, split, shape_of(held_losses(results, contenders, split), point), stdev(drawn))

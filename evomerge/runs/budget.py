@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from evomerge.runs.events import Evaluated
+from evomerge.runs.events import Evaluated, Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Spent:
     Attributes:
         items: Answers.
         tokens: Tokens put through models.
-        seconds: Of workers, merging and scoring; two workers spend two in a second.
+        seconds: Of workers, merging and scoring, failures included; two workers spend two in a second.
     """
 
     items: int = 0
@@ -23,8 +23,10 @@ class Spent:
     seconds: float = 0.0
 
     @classmethod
-    def on(cls, event: Evaluated) -> Self:
-        """What one block of answers cost."""
+    def on(cls, event: Evaluated | Failed) -> Self:
+        """What one block of answers cost, or a failure to give it."""
+        if isinstance(event, Failed):
+            return cls(0, event.tokens, event.seconds)
         return cls(sum(map(len, event.responses.values())), event.tokens, event.merge_s + event.score_s)
 
     def __add__(self, other: Spent) -> Spent:

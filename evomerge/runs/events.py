@@ -68,11 +68,21 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Candidate `number` could not be merged or scored."""
+    """Candidate `number` could not be merged or scored.
+
+    Attributes:
+        number: The candidate.
+        reason: Why.
+        attempts: How many workers tried.
+        seconds: Wall seconds that they spent on it; 0 where another with the same recipe failed, and in old logs.
+        tokens: Put through the model meanwhile.
+    """
 
     number: int
     reason: str
     attempts: int = 1
+    seconds: float = 0.0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

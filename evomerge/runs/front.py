@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from pymoo.indicators.hv import HV
 
+from evomerge.fitness.constraints import total_violation
 from evomerge.fitness.items import SPLITS
 from evomerge.fitness.racing import ranked
-from evomerge.runs.results import Results
+from evomerge.runs.results import Contender, Results
 
 Losses: TypeAlias = tuple[float, ...]
 """One per objective, lower is better."""
@@ -41,21 +42,28 @@ def shape_of(losses: Sequence[Losses], point: Losses) -> Shape:
     """Describe a set.
 
     Args:
-        losses: At least one member's.
+        losses: Of its members.
         point: From where its volume is measured.
     """
+    if not losses:
+        return Shape(0.0, 0, 0.0, None)
     front_MO = np.array(front_of(losses))
     extent = float(np.linalg.norm(np.ptp(front_MO, axis=0)))
     return Shape(hypervolume(losses, point), len(front_MO), extent, _spacing(front_MO))
 
 
-def shapes(losses: Sequence[Losses], point: Losses) -> list[Shape]:
-    """The shape of every beginning of a sequence."""
+def shapes(losses: Sequence[Losses | None], point: Losses) -> list[Shape]:
+    """The shape of every beginning of a sequence.
+
+    Args:
+        losses: Of its members; None of those that do not count.
+        point: From where volumes are measured.
+    """
     front: list[Losses] = []
     found: list[Shape] = []
     for one in losses:
-        if front and any(all(a <= b for a, b in zip(other, one, strict=True)) for other in front):
-            found.append(found[-1])
+        if one is None or any(all(a <= b for a, b in zip(other, one, strict=True)) for other in front):
+            found.append(found[-1] if found else shape_of([], point))
             continue
         front = front_of([*front, one])
         found.append(shape_of(front, point))
@@ -72,7 +80,13 @@ def hypervolume(losses: Sequence[Losses], point: Losses) -> float:
 
     Members that do not dominate the point add nothing.
     """
-    return float(HV(ref_point=np.array(point))(np.array(losses)))
+    return float(HV(ref_point=np.array(point))(np.array(losses))) if losses else 0.0
+
+
+def held_losses(results: Results, contenders: Sequence[Contender], split: str) -> list[Losses]:
+    """Losses on a split of those contenders that hold all constraints there."""
+    worths = [results.worth(contender, split) for contender in contenders]
+    return [worth.losses for worth in worths if not total_violation(worth.violations)]
 
 
 def reference_point(results: Results) -> Losses:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from evomerge import seeds
 from evomerge.fitness import Fitness, subset_mean
-from evomerge.fitness.goals import Forgetting
+from evomerge.fitness.goals import Cost, Forgetting
 from evomerge.fitness.spec import SplitName
 from evomerge.runs.results import Contender, Results
 
@@ -114,6 +114,9 @@ class Joint:
         if part is None:
             task_SR: Floats = scores_SRT[..., labels.index(name)].round(9)
             return task_SR
+        if isinstance(part, Cost):  # known exactly; a model alone costs what it costs
+            costs = [*(one.costs[part.cost] for one in self.contenders), *(1.0 for _ in self.rivals)]
+            return np.broadcast_to(np.array(costs).round(9), scores_SRT.shape[:2])
         columns = [labels.index(label) for label in part.tasks]
         scores_SRM = scores_SRT[..., columns]
         if isinstance(part, Forgetting):

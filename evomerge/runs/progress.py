@@ -53,6 +53,7 @@ class Progress:
                 self.spent += Spent.on(event)
             case Failed(number=number):
                 self.failures[number] = event
+                self.spent += Spent.on(event)
                 if self._first.get(self.digests[number]) == number:  # whoever proposes it again may try again
                     del self._first[self.digests[number]]
             case Told(number=number):

@@ -61,6 +61,16 @@ class Candidate:
     seconds: float = 0.0
     told_s: float = 0.0
 
+    @property
+    def holds(self) -> bool:
+        """Whether it holds all constraints, as the search saw it."""
+        return not total_violation(self.violations)
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What orders candidates: how far they break constraints, then the mean loss."""
+        return total_violation(self.violations), sum(self.losses) / len(self.losses)
+
 
 @dataclass(slots=True, eq=False)
 class Contender:
@@ -130,6 +140,20 @@ class Results:
         """Candidates that did not fail."""
         return [candidate for candidate in self.candidates if candidate.estimates]
 
+    @cached_property
+    def holding(self) -> list[Candidate]:
+        """Candidates that did not fail and hold all constraints, as the search saw them."""
+        return [candidate for candidate in self.scored if candidate.holds]
+
+    @cached_property
+    def best_so_far(self) -> list[Candidate]:
+        """After every scored candidate, the best one yet: by its mean loss, or before any holds all constraints the one
+        that breaks them least."""
+        best: list[Candidate] = []
+        for one in self.scored:
+            best.append(best[-1] if best and best[-1].rank <= one.rank else one)
+        return best
+
     def front(self, split: str = "selection") -> list[Contender]:
         """Finalists that no other finalist beats on all objectives of a split.
 
@@ -196,8 +220,9 @@ class Results:
             case Evaluated(number=number, merge_s=merge_s, score_s=score_s, twin=twin):
                 self.candidates[number].seconds += merge_s + score_s
                 self.candidates[number].twin = twin
-            case Failed(number, reason):
+            case Failed(number, reason, seconds=seconds):
                 self.candidates[number].failure = reason
+                self.candidates[number].seconds += seconds
             case Told(number=number):
                 self._tell(event, self.candidates[number], at_s)
             case Assessed(name=name, kind=kind, split=split, digest=digest, recipe=tree, responses=responses):

@@ -59,7 +59,7 @@ class SimulatedExecutor:
             return []
         job = self._flying.pop()
         if self._fails(job):
-            return [Outcome(job.number, failure="it fell over")]
+            return [Outcome(job.number, failure="it fell over", score_s=1.5, tokens=7)]
         responses = self.responses(job.recipe, job.items)
         return [Outcome(job.number, job.items, responses, merge_s=1.0, score_s=0.5, tokens=7)]
 
@@ -119,6 +119,7 @@ class ExecutorContract:
         failed, sound = run_all(executor, [broken_job(0), job(1, 0.5)])
         assert failed.failure
         assert not failed.responses
+        assert failed.merge_s + failed.score_s > 0, "a failure takes time, too"
         assert sound.failure is None
 
     def test_waiting_for_nothing_returns_at_once(self, executor: Executor) -> None:

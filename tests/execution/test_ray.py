@@ -52,6 +52,7 @@ class TestWorkersThatDie:
         executor.submit(job(0, 0.5))
         outcomes = _wait_while_killing(executor)
         assert [(outcome.failure, outcome.attempts) for outcome in outcomes] == [("worker died", 2)]
+        assert outcomes[0].score_s > 0
 
     def test_workers_that_keep_dying_end_the_search(
         self, executor: RayExecutor, job: Callable[[int, float], Job]

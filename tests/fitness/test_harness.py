@@ -102,6 +102,26 @@ def test_all_tasks_of_one_document_agree_with_one_call_of_simple_evaluate(
         assert sum(scores[label].tolist()) / len(ITEMS) == printed
 
 
+@pytest.mark.parametrize("labels", [("choice", "norm"), ("nats", "next"), ("write", "begin")])
+def test_two_metrics_of_a_task_are_read_once(
+    labels: tuple[str, str], make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    spec = make_spec({label: TASKS[label] for label in labels})
+    alone = [harness(spec, model, tokenizer) for _ in labels]
+    expected = [ready.score({label: ITEMS})[label].tolist() for label, ready in zip(labels, alone, strict=True)]
+    ready = harness(spec, model, tokenizer)
+    scores = ready.score(dict.fromkeys(labels, ITEMS))
+    assert [scores[label].tolist() for label in labels] == expected
+    assert ready.tokens_read == alone[0].tokens_read == alone[1].tokens_read > 0
+    once = ready.tokens_read
+    ready.score({labels[0]: ITEMS, labels[1]: ITEMS[1:]})  # another batch may have other last bits
+    assert ready.tokens_read > 2.5 * once
+    model.model.norm.weight.data *= 3
+    changed = ready.score(dict.fromkeys(labels, ITEMS))
+    fresh = harness(spec, model, tokenizer).score(dict.fromkeys(labels, ITEMS))
+    assert [changed[label].tolist() for label in labels] == [fresh[label].tolist() for label in labels]
+
+
 def test_examples_are_those_of_a_run_over_the_whole_task(
     make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
 ) -> None:
@@ -149,6 +169,44 @@ def test_shared_prompts_give_the_scores_of_lm_eval_from_fewer_tokens(
         again = scale * shared.score({label: block})[label]
         assert again.tolist() == pytest.approx(scores_I[start : start + len(block)].tolist(), rel=1e-5)
     assert 3 * (shared.tokens_read - first) < exact.tokens_read
+
+
+def test_short_prompts_are_not_written_to_find_out_whether_to_share(
+    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    harness(make_spec({"write": TASKS["write"]}), model, tokenizer)
+    assert not calls
+
+
+@pytest.mark.parametrize("label", ["nats", "write"])
+def test_no_candidate_decides_how_those_after_it_are_read(
+    label: str, make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
+) -> None:
+    """Whoever is scored first, and with whatever trouble, a candidate's scores are the same to the last bit."""
+    name = str(TASKS[label]["task"])
+    add_task(tmp_path, "shots", **BASICS[name] | SHOTS)
+    spec = make_spec({label: TASKS[label] | {"task": "shots", "num_fewshot": 9}}, include=[str(tmp_path)])
+    weight = model.model.norm.weight
+
+    def spoil(module: torch.nn.Module, args: Any, options: dict[str, Any], output: Any) -> None:
+        past = options.get("past_key_values")
+        if weight[0] > 1.5 and past is not None and past.get_seq_length() > output.logits.shape[1]:
+            output.logits[..., 5:9] += 50  # one candidate is at odds with what is kept of its prefix
+
+    model.register_forward_hook(spoil, with_kwargs=True)
+
+    def outcomes(marks: list[float]) -> dict[float, tuple[list[float], int]]:
+        weight.data[0] = 1.0
+        ready, found = harness(spec, model, tokenizer), {}
+        for mark in marks:
+            weight.data[0] = mark
+            before = ready.tokens_read
+            found[mark] = (ready.score({label: LATER})[label].tolist(), ready.tokens_read - before)
+        return found
+
+    assert outcomes([1.0, 1.25, 2.0]) == outcomes([2.0, 1.25, 1.0])
 
 
 def test_what_is_not_a_number_in_the_examples_only_is_a_failure(

@@ -1,4 +1,3 @@
-import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -46,10 +45,12 @@ def assert_same(model: PreTrainedModel, requests: list[Request], shared: Reader)
 def test_shared_prompts_give_the_same_answers_from_fewer_tokens(model: LlamaForCausalLM) -> None:
     shared, separate = reader(model), reader(model, is_sharing=False)
     requests = [*quiz(), ([9, 8], [7]), (EXAMPLES * 2, [4] * 40)]  # and one alone, and one that is cut
-    assert_same(model, requests, shared)
     separate.log_likelihoods(requests)
+    assert_same(model, requests, shared)
     compared = shared.tokens_read
-    shared.log_likelihoods(requests)  # the second time nothing is tried
+    shared.decide(quiz(1))
+    assert shared.tokens_read == compared  # a decision is for no answer
+    shared.log_likelihoods(requests)  # now that it is made nothing is tried
     assert compared > shared.tokens_read - compared
     assert 5 * (shared.tokens_read - compared) < separate.tokens_read
 
@@ -110,9 +111,11 @@ def test_architectures_that_cannot_share_are_found_out_and_told(
     name: str, given: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     model = built(name, **given)
-    shared = reader(model)
+    shared, undecided = reader(model), reader(model)
     for _ in range(2):
-        assert shared.log_likelihoods(quiz()) == reader(model, is_sharing=False).log_likelihoods(quiz())
+        shared.decide(quiz(2))
+        for either in (shared, undecided):
+            assert either.log_likelihoods(quiz()) == reader(model, is_sharing=False).log_likelihoods(quiz())
     (message,) = [record.getMessage() for record in caplog.records if record.name.startswith("evomerge")]
     assert message.startswith(f"{name}ForCausalLM cannot share prompts, which are read once per answer: ")
     assert not shared.is_sharing
@@ -123,19 +126,17 @@ def test_one_answer_that_is_not_a_number_is_enough_not_to_share(model: LlamaForC
         if options.get("attention_mask") is not None:  # only what is shared comes with one
             output.logits[-1] = math.nan
 
-    shared = reader(model)
+    shared, undecided = reader(model), reader(model)
     handle = model.register_forward_hook(spoil, with_kwargs=True)
-    answers = shared.log_likelihoods(quiz())
+    shared.decide(quiz(2))
+    answers = undecided.log_likelihoods(quiz())
     handle.remove()
     assert not shared.is_sharing
     assert answers == reader(model, is_sharing=False).log_likelihoods(quiz())
 
 
-def test_a_window_that_the_config_does_not_tell_is_noticed_when_texts_grow(
-    model: LlamaForCausalLM, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The model's own attention is that of a window; a mask that comes from outside is not."""
-    window = model.config.max_position_embeddings // 2
+def give_window(model: LlamaForCausalLM, window: int) -> None:
+    """The model's own attention becomes that of a window; a mask that comes from outside is not."""
 
     def with_window(module: torch.nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
         if given.get("attention_mask") is None:
@@ -147,13 +148,31 @@ def test_a_window_that_the_config_does_not_tell_is_noticed_when_texts_grow(
 
     for layer in model.model.layers:
         layer.self_attn.register_forward_pre_hook(with_window, with_kwargs=True)
+
+
+def test_a_window_that_the_config_does_not_tell_is_found_out_with_texts_twice_as_long(
+    model: LlamaForCausalLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    give_window(model, 64)
     shared = reader(model)
-    shared.log_likelihoods(quiz())
-    assert shared.is_sharing
-    longer = quiz(20, examples=EXAMPLES + EXAMPLES[:30])
-    with caplog.at_level(logging.WARNING):
-        assert shared.log_likelihoods(longer) == reader(model, is_sharing=False).log_likelihoods(longer)
+    shared.decide(quiz(2))
     assert "LlamaForCausalLM cannot share prompts" in caplog.text
+    assert not shared.is_sharing
+
+
+def test_texts_longer_than_any_that_was_tried_are_compared_each_time(
+    model: LlamaForCausalLM, make_model: Callable[[int], LlamaForCausalLM]
+) -> None:
+    shared, separate = reader(model), reader(model, is_sharing=False)
+    shared.decide(quiz(2, examples=EXAMPLES[:25]))
+    longer = quiz(20, examples=EXAMPLES + EXAMPLES[:30])
+    give_window(model, 64)
+    for _ in range(2):
+        assert shared.log_likelihoods(longer) == separate.log_likelihoods(longer)
+    assert shared.is_sharing  # of other weights and shorter texts that says nothing
+    before, num_separate = shared.tokens_read, separate.tokens_read
+    shared.log_likelihoods(quiz())
+    assert 5 * (shared.tokens_read - before) < num_separate // 2
 
 
 def test_texts_longer_than_a_window_are_read_separately(caplog: pytest.LogCaptureFixture) -> None:

@@ -31,13 +31,17 @@ def left_padded(rows: list[list[int]]) -> Prompts:
 
 def writing(model: PreTrainedModel, tokenizer: Tokenizer, *, is_sharing: bool = True) -> ResidentLM:
     lm = ResidentLM(pretrained=model, tokenizer=tokenizer, batch_size=32, max_length=128)
-    lm.writer = Writer(model, tokenizer, is_sharing)
+    lm.writer = Writer(model, tokenizer, 128, is_sharing)
     return lm
 
 
-def written(lm: HFLM, prompts: list[str], stops: list[str], num_tokens: int = 12, **given: Any) -> list[str]:
+def asking(prompts: list[str], stops: list[str], num_tokens: int = 12, **given: Any) -> list[Instance]:
     options = {"until": stops, "max_gen_toks": num_tokens, "do_sample": False} | given
-    asked = [Instance("generate_until", {}, (prompt, dict(options)), 0) for prompt in prompts]
+    return [Instance("generate_until", {}, (prompt, dict(options)), 0) for prompt in prompts]
+
+
+def written(lm: HFLM, prompts: list[str], stops: list[str], num_tokens: int = 12, **given: Any) -> list[str]:
+    asked = asking(prompts, stops, num_tokens, **given)
     answers: list[str] = lm.generate_until(asked, disable_tqdm=True)
     return answers
 
@@ -57,6 +61,16 @@ def test_what_rows_have_in_common_goes_before_the_padding(head: list[int], tails
         assert moved.tokens_BT[row, :length].tolist() == text[:length]
         rest = len(text) - length
         assert moved.is_read_BT[row, -rest:].all()
+
+
+@given(st.lists(texts, min_size=1, max_size=4), st.integers(1, 20))
+def test_prompts_written_two_times_begin_as_they_did(rows: list[list[int]], most: int) -> None:
+    twice = left_padded(rows).twice(most)
+    assert [tokens[read == 1].tolist() for tokens, read in zip(twice.tokens_BT, twice.is_read_BT, strict=True)] == [
+        (row + row)[:most] for row in rows
+    ]
+    assert twice.is_read_BT.shape[1] == min(most, 2 * max(map(len, rows)))
+    assert twice.is_read_BT[:, -1].all()
 
 
 def test_every_row_ends_at_its_own_stop_string_as_if_it_were_alone(
@@ -87,8 +101,21 @@ def test_common_beginnings_are_read_once_and_nothing_else_is_written(
     assert written(shared, prompts, ["."]) == answers
     assert len(set(answers)) > 3
     first = shared.writer.tokens_written
+    shared.decide(asking(prompts[:2], ["."]))
+    assert shared.writer.tokens_written == first  # a decision is for no answer
     assert written(shared, prompts, ["."]) == answers
     assert shared.writer.tokens_written - first == separate.writer.tokens_written - 15 * (len(EXAMPLES))
+
+
+def test_nothing_is_tried_with_prompts_that_begin_too_differently(
+    model: LlamaForCausalLM, tokenizer: Tokenizer
+) -> None:
+    lm, calls = writing(model, tokenizer), []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    lm.decide(asking(QUESTIONS[:2], ["."]))
+    assert not calls
+    lm.decide(asking([EXAMPLES + question for question in QUESTIONS[:2]], ["."]))
+    assert calls
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -110,7 +137,9 @@ def test_a_model_that_takes_no_cache_is_found_out_and_told(
     prompts = [EXAMPLES + question for question in QUESTIONS]
     lm = writing(model, tokenizer)
     with caplog.at_level(logging.WARNING, "evomerge"):
-        answers = written(lm, prompts, ["."])
+        for _ in range(2):
+            lm.decide(asking(prompts[:2], ["."]))
+            answers = written(lm, prompts, ["."])
     (message,) = [record.getMessage() for record in caplog.records if record.name.startswith("evomerge")]
     assert message.startswith("MambaForCausalLM reads the beginning of every prompt anew: ")
     assert answers == written(writing(model, tokenizer, is_sharing=False), prompts, ["."])
@@ -124,9 +153,10 @@ def test_a_model_that_fails_with_a_shared_cache_only_is_not_blamed(
             output.logits[:] = math.nan
 
     prompts = [EXAMPLES + question for question in QUESTIONS]
-    lm = writing(model, tokenizer)
+    lm, decided = writing(model, tokenizer), writing(model, tokenizer)
     handle = model.register_forward_hook(spoil, with_kwargs=True)
-    answers = [written(lm, prompts, ["."]) for _ in range(2)]
+    decided.decide(asking(prompts[:2], ["."]))
+    answers = [written(each, prompts, ["."]) for each in (lm, decided)]
     handle.remove()
     assert answers == 2 * [written(writing(model, tokenizer, is_sharing=False), prompts, ["."])]
 

@@ -1,5 +1,6 @@
 """Prefixes: layers that begin candidate after candidate are passed over, and nobody can tell from the logits."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from transformers.modeling_utils import PreTrainedModel
 
 from evomerge.documents import parse
 from evomerge.errors import CandidateFailed
-from evomerge.merging import Library, ResidentModel
+from evomerge.merging import Library, ResidentModel, prefixes
 from evomerge.recipe import Recipe
 from evomerge.recipe.recipe import ModelRef
 from tests.merging.conftest import save_model
@@ -118,6 +119,17 @@ def test_what_is_kept_has_its_room(counted: Counted) -> None:
         for last in ("ja", "base"):
             counted.answer("mix", "math", third, last)
     assert len(counted.resident._prefixes._kept) == 2
+
+
+def test_beginnings_that_come_no_more_are_forgotten(deep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefixes, "_MOST_SEEN", 9)
+    model = Counted(deep)
+    for second, third, fourth in itertools.product(("mix", "math", "ja", "base"), ("mix", "math"), ("ja", "base")):
+        sources = ("mix", second, third, fourth)
+        assert torch.equal(model.answer(*sources)[0], fresh(deep, *sources))
+        assert len(model.resident._prefixes._seen) <= 9
+    counts = [model.answer("mix", "base", "math", fourth)[1] for fourth in ("mix", "math")]
+    assert counts[-1] < 4, "what came last is still known"
 
 
 def test_a_candidate_that_fails_halfway_leaves_no_trace(deep: Path, counted: Counted, tmp_path: Path) -> None:

@@ -165,3 +165,13 @@ def test_a_route_that_brings_fewer_rows_shares_no_beginning_with_others(tmp_path
     for source in ("a", "c", "base"):
         found = logits(resident, source)
         assert torch.equal(found, logits(ResidentModel(ending_with(source), Library()), source))
+
+
+@pytest.mark.parametrize("folder", ["llama"], indirect=True)
+def test_before_a_recipe_is_held_all_workers_have_the_same_rows_and_no_generator_was_used(folder: Path) -> None:
+    recipe = recipe_of(folder, RULES[0], ("a", "padded"), tokenizer={"from": "padded"})
+    before = torch.get_rng_state()
+    first, second = (ResidentModel(recipe, Library()).model.get_input_embeddings().weight for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first.shape[0] == 40
+    assert torch.equal(first, second)

@@ -208,8 +208,10 @@ class _Teller:
                 continue
             items = self.fitness.search_items
             responses = self.responses(recipe, items)
-            self.losses.append(self.fitness.objectives.losses(self.fitness.estimates(responses)))
-            self.events += [Evaluated(number, items, responses, 0.4, 1.1, 1, twin), Told(number, self.losses[-1])]
+            worth = self.fitness.worth(self.fitness.estimates(responses), {})
+            self.losses.append(worth.losses)
+            told = Told(number, worth.losses, violations=worth.violations)
+            self.events += [Evaluated(number, items, responses, 0.4, 1.1, 1, twin), told]
         for number in range(self.story.candidates, self.story.candidates + self.story.in_flight):
             self.events.append(Asked(number, (0.5,), "0" * 64))
 

@@ -62,6 +62,20 @@ def test_the_front_says_how_many_finalists_hold_against_the_references(make_run:
     assert title(make_run(candidates=8, only_favourite=True).results).startswith("No reference beats the")
 
 
+def test_a_reference_that_breaks_a_constraint_beats_no_finalist_that_holds_them(make_run: Callable[..., Any]) -> None:
+    free = make_run(skill=0.3).results
+    best = max(one.estimates["test"]["math_ja"].value for one in free.references)
+    above = {one.name for one in free.finalists if one.estimates["test"]["math_ja"].value > best}
+    constraint = {"task": "math_ja", "at_least": best + 0.01}  # which all references break
+    bound = make_run(skill=0.3, options={"constraints": [constraint]}).results
+    assert above - {one.name for one in unbeaten(free)}
+    assert above <= {one.name for one in unbeaten(bound)}
+    picture, nothing = front(bound), front(bounded(make_run, 2.0))
+    assert picture is not None
+    assert picture.caption.endswith("The line leaves out members that break a constraint on test items.")
+    assert nothing is not None, "nobody holds the constraint"
+
+
 def test_before_the_finals_the_front_shows_candidates_only(make_run: Callable[..., Any]) -> None:
     results = make_run(assessed=False, finished=False, lower_is_better=("form_ja",)).results
     picture = front(results)
@@ -265,11 +279,48 @@ def test_negative_weights_and_missing_experts_can_be_drawn(make_run: Callable[..
     assert "Density" not in picture.caption
 
 
-def test_curves_over_all_candidates_say_that_constraints_do_not_count(make_run: Callable[..., Any]) -> None:
-    for figure in (progress, convergence):
-        free = figure(make_run().results)
-        bound = figure(make_run(options={"constraints": [{"task": "math_en", "at_least": 0.9}]}).results)
-        assert free is not None
-        assert bound is not None
-        assert "break a constraint" not in free.caption
-        assert bound.caption == f"{free.caption} Candidates that break a constraint count, too."
+def bounded(make_run: Callable[..., Any], bound: float, **story: Any) -> Results:
+    """A run whose candidates must know some maths, which the first and the best of them do not."""
+    results: Results = make_run(options={"constraints": [{"task": "math_en", "at_least": bound}]}, **story).results
+    return results
+
+
+@pytest.mark.parametrize("figure", [progress, convergence, gap])
+def test_curves_over_the_run_are_about_candidates_that_hold_all_constraints(
+    figure: Callable[[Results], Picture | None], make_run: Callable[..., Any]
+) -> None:
+    free, bound = figure(make_run().results), figure(bounded(make_run, 0.2))
+    assert free is not None
+    assert bound is not None
+    assert "constraint" not in free.caption
+    assert "constraint" in bound.caption
+    assert free.svg != bound.svg
+
+
+def test_the_best_so_far_breaks_no_constraint_once_one_holds_them(make_run: Callable[..., Any]) -> None:
+    results = bounded(make_run, 0.2)
+    best, held = results.best_so_far, [one.estimates["math_en"].value >= 0.2 for one in results.scored]
+    assert len(best) == len(results.scored) == 14
+    assert any(held)
+    assert not held[0]
+    for end, one in enumerate(best):
+        so_far = results.scored[: end + 1]
+        among = [other for other, holds in zip(so_far, held, strict=False) if holds]
+        key = "losses" if among else "violations"
+        assert sum(getattr(one, key)) == min(sum(getattr(other, key)) for other in among or so_far)
+    picture = progress(results)
+    assert picture is not None
+    scores = [1 - sum(one.losses) / 2 for one in best if one.holds]
+    assert picture.title == (
+        f"Over 14 candidates, the best score on search items rose from {scores[0]:.3f} to {scores[-1]:.3f}"
+    )
+
+
+def test_no_candidate_may_hold_all_constraints(make_run: Callable[..., Any]) -> None:
+    results = bounded(make_run, 2.0)
+    pictures = [progress(results), convergence(results), gap(results)]
+    assert [picture.title for picture in pictures if picture][:2] == [
+        "None of 14 candidates holds all constraints",
+        "The front's hypervolume grew from 0.000 to 0.000 on search items; test items confirm 0.000",
+    ]
+    assert all(pictures)

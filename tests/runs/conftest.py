@@ -57,9 +57,9 @@ def make_results(tmp_path: Path) -> Iterator[Callable[..., Results]]:
             responses = _responses(scores)
             costs = candidate_costs[number] if candidate_costs else {}
             estimates = {**fitness.estimates(responses), **costs_as_estimates(costs)}
-            losses = fitness.objectives.losses(estimates, models)
+            worth = fitness.worth(estimates, models)
             evaluated = Evaluated(number, items, responses, costs=costs)
-            events += [Asked(number, (0.5,), f"{number:064}"), evaluated, Told(number, losses)]
+            events += [Asked(number, (0.5,), f"{number:064}"), evaluated, Told(number, worth.losses, violations=worth.violations)]
         for kind, group in (("finalist", finalists), ("reference", references or {})):
             for name, scores in group.items():
                 for split in ("selection", "test"):

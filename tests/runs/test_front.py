@@ -30,6 +30,12 @@ def test_shapes_are_those_of_every_beginning(losses: list[tuple[float, float]]) 
     assert volumes == sorted(volumes)
 
 
+@given(st.lists(st.none() | st.tuples(number, number), min_size=1, max_size=10))
+def test_those_that_do_not_count_change_no_shape(losses: list[tuple[float, float] | None]) -> None:
+    counted = [[one for one in losses[: end + 1] if one is not None] for end in range(len(losses))]
+    assert shapes(losses, (1.0, 1.0)) == [shape_of(some, (1.0, 1.0)) for some in counted]
+
+
 @given(sets)
 def test_a_front_is_beaten_by_nobody_and_beats_the_rest(losses: list[tuple[float, float]]) -> None:
     front = front_of(losses)

@@ -1,5 +1,6 @@
 """Joint errors, against formulas for pairs and closed forms of the normal distribution."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -119,6 +120,25 @@ def test_what_was_forgotten_errs_with_the_model_that_knew_it(make_results: Calla
     results = make_results({"x": base["base"]}, base, {"kept": {"forgetting": ["a"], "of": "base"}})
     joint = joint_of(results)
     assert not joint.values(joint.draws(), "kept").any(), "the same answers lose nothing, whatever the items"
+
+
+@pytest.mark.parametrize("lower", [[], ["a"]])
+def test_the_error_of_what_was_forgotten_is_that_of_the_joint_draws(
+    make_results: Callable[..., Results], lower: list[str]
+) -> None:
+    """A merge mostly errs on the items on which its base errs, so that the errors of the two scores cancel."""
+    rng = np.random.default_rng(0)
+    base = (rng.random(200) < 0.6).astype(float)
+    other = np.where(rng.random(200) < 0.15, rng.random(200) < (0.8 if lower else 0.3), base)
+    kept = {"kept": {"forgetting": ["a"], "of": "base"}}
+    results = make_results({"x": {"a": other.tolist()}}, {"base": {"a": base.tolist()}}, kept, lower)
+    value = results.values(results.contenders["x"], "selection")["kept"]
+    joint = joint_of(results)
+    assert value.value > 0
+    assert value.stderr == pytest.approx(joint.values(joint.draws(), "kept").std(), rel=0.03)
+    assert value.stderr < math.hypot(base.std(), other.std()) / math.sqrt(200) / 1.5
+    same = results.values(results.contenders["base"], "selection")["kept"]
+    assert (same.value, same.stderr) == (0, 0)
 
 
 def test_a_single_item_is_as_uncertain_as_can_be(make_results: Callable[..., Results]) -> None:

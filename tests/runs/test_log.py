@@ -61,6 +61,13 @@ def test_genomes_keep_values_and_types(genome: list[object]) -> None:
     assert [type(value) for value in event.genome] == [type(value) for value in genome]
 
 
+def test_failures_of_older_logs_cost_nothing(log: RunLog) -> None:
+    with log._connection as connection:
+        payload = '{"number": 0, "reason": "x", "attempts": 2}'
+        connection.execute("INSERT INTO events (time_s, kind, payload) VALUES (0, 'Failed', ?)", (payload,))
+    assert list(log.events())[-1] == Failed(0, "x", 2, 0.0, 0)
+
+
 def test_a_batch_is_written_whole_or_not_at_all(log: RunLog) -> None:
     with pytest.raises(KeyError):
         log.append(Told(0, (0.5,)), Evaluated(1, {"a": (1,)}, RESPONSES))  # task b was never asked

@@ -66,3 +66,23 @@ def test_a_cost_owes_nothing_to_luck(make_results: Callable[..., Results]) -> No
 
 def test_no_candidates_no_luck(make_results: Callable[..., Results]) -> None:
     assert luck_of_the_pick(make_results({"x": {"a": [1.0, 0.0]}})) is None
+
+
+def test_the_pick_is_among_those_that_hold_all_constraints(make_results: Callable[..., Results]) -> None:
+    """Many equal candidates break a constraint and are better than a few that hold it: only the few are lucky."""
+    rng = np.random.default_rng(1)
+    broken = [{"a": row.astype(float).tolist(), "b": [0.0] * 100} for row in rng.random((60, 100)) < 0.8]
+    held = [{"a": row.astype(float).tolist(), "b": [1.0] * 100} for row in rng.random((3, 100)) < 0.4]
+    bound = {"constraints": [{"task": "b", "at_least": 0.5}], "objectives": {"a": ["a"]}}
+    both = luck_of_the_pick(make_results({}, candidates=[*held, *broken], **bound))
+    alone = luck_of_the_pick(make_results({}, candidates=held, **bound))
+    assert both is not None
+    assert alone is not None
+    assert both[:3] == pytest.approx(alone)
+    assert both[-1] == pytest.approx(alone[-1], abs=0.02)
+    none_holds = luck_of_the_pick(make_results({}, candidates=broken, **bound))
+    free = luck_of_the_pick(make_results({}, candidates=broken, objectives={"a": ["a"]}))
+    assert none_holds is not None
+    assert free is not None
+    assert none_holds[-1] == pytest.approx(free[-1], abs=0.03), "all break it alike, so that it tells none apart"
+    assert both[-1] < none_holds[-1] / 2

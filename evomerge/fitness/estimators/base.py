@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -25,11 +25,14 @@ class Estimate:
         value: The score, in the metric's own unit.
         stderr: Its standard error; finite.
         num_items: Responses that it rests on.
+        scores_I: These responses, where the score is their plain mean and may be compared item by item with others';
+            else None.
     """
 
     value: float
     stderr: float
     num_items: int
+    scores_I: Scores | None = field(default=None, compare=False, repr=False)
 
 
 class Estimator(Protocol):

@@ -43,13 +43,14 @@ class FisherConfig(Value):
     """Adaptive testing.
 
     Attributes:
-        block: Items asked before the ability is estimated again.
+        block: Items asked before the ability is estimated again; each block is a job. On simulated merges, blocks of 5
+            err as blocks of 1 do and rank almost as well (benchmarks/2026-11-26-2cpu-fisher-blocks.md).
         top: Each item is drawn from so many of largest information. To spread the items over candidates it must be
             larger than the number that is asked.
     """
 
     name: Literal["fisher"] = "fisher"
-    block: int = pydantic.Field(default=1, ge=1)
+    block: int = pydantic.Field(default=5, ge=1)
     top: int = pydantic.Field(default=1, ge=1)
 
 

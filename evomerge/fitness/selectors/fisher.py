@@ -32,12 +32,12 @@ class MaximumInformation:
     prior_K: Floats
     information_KN: Floats
     chooser: Chooser
-    block: int = 1
+    block: int = 5
 
     design = None
 
     @classmethod
-    def of(cls, bank: Bank, prior_K: Floats, chooser: Chooser, block: int = 1) -> MaximumInformation:
+    def of(cls, bank: Bank, prior_K: Floats, chooser: Chooser, block: int = 5) -> MaximumInformation:
         """Work out the information once for all candidates."""
         right_KN = bank.parameters.probabilities(GRID_K[:, None])
         rows = [information(bank.parameters, right_N)[:, 0, 0] for right_N in right_KN]

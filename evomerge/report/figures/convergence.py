@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from evomerge.report import style
 from evomerge.report.figures.clock import show_time
-from evomerge.report.figures.picture import Picture, regardless
+from evomerge.report.figures.picture import Picture, within_constraints
 from evomerge.report.volumes import Volume, volumes
 from evomerge.runs.front import Shape, point_in_words, reference_point, shapes
 from evomerge.runs.results import Results
@@ -23,6 +23,7 @@ CAPTION = (
     "and spacing, how much the distances between neighbours on it differ (0 is even); both in units of the objectives. "
     "Bottom: distinct models on the front."
 )
+CONSTRAINTS = "Models that break a constraint are on no front and reach nothing."
 LATER = (
     "The marks at the right are the finalists on selection items and, of these, the front that was found there on test "
     "items, with one standard error; the dotted line is what the references reach on test items without any merging. "
@@ -35,10 +36,11 @@ def convergence(results: Results) -> Picture | None:
     if not known:
         return None
     point = reference_point(results)
-    over_run = shapes([candidate.losses for candidate in results.scored], point)
+    over_run = shapes([one.losses if one.holds else None for one in results.scored], point)
     caption = CAPTION.format(corner=point_in_words(results, point), later=LATER if len(known) > 1 else "")
     svg = style.render("convergence", 5.6, lambda figure: _draw(figure, results, over_run, known))
-    return Picture("convergence", _title(over_run, known), svg, caption + regardless(results))
+    caption += within_constraints(results, CONSTRAINTS)
+    return Picture("convergence", _title(over_run, known), svg, caption)
 
 
 def _title(over_run: list[Shape], known: list[Volume]) -> str:

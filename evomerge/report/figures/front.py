@@ -9,12 +9,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evomerge.fitness.constraints import feasible_first
 from evomerge.fitness.racing import ranked
 from evomerge.report import style
-from evomerge.report.figures.picture import Picture
+from evomerge.report.figures.picture import Picture, within_constraints
 from evomerge.report.labels import Box, Label, place
 from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import words_of
+from evomerge.runs.front import held_losses
 from evomerge.runs.results import Contender, Results
 
 CAPTION = (
@@ -27,6 +29,7 @@ FINALISTS = (
     "good on both objectives. Front members were picked on the selection split, so on test items some may lie "
     "behind the line, and others beyond it. Numbers name candidates."
 )
+CONSTRAINTS = "The line leaves out members that break a constraint on test items."
 
 
 def front(results: Results) -> Picture | None:
@@ -35,7 +38,8 @@ def front(results: Results) -> Picture | None:
         return None
     assessed = any(finalist.complete("test") for finalist in results.finalists)
     svg = style.render("front", 5.4, lambda figure: _draw(figure, results))
-    return Picture("front", title(results), svg, CAPTION + (FINALISTS if assessed else ""))
+    later = FINALISTS + within_constraints(results, CONSTRAINTS) if assessed else ""
+    return Picture("front", title(results), svg, CAPTION + later)
 
 
 def title(results: Results) -> str:
@@ -52,13 +56,15 @@ def title(results: Results) -> str:
 
 
 def unbeaten(results: Results) -> list[Contender]:
-    """Finalists that no reference beats on all objectives of the test split."""
-    rivals = [results.worth(reference, "test").losses for reference in results.references if reference.complete("test")]
+    """Finalists that no reference beats on all objectives of the test split; who breaks constraints there is beaten."""
+    tested = [one for one in (*results.references, *results.finalists) if one.complete("test")]
+    worths = [results.worth(one, "test") for one in tested]
+    losses = feasible_first([worth.losses for worth in worths], [worth.violations for worth in worths])
+    rivals = [own for one, own in zip(tested, losses, strict=True) if one.kind == "reference"]
     return [
-        finalist
-        for finalist in results.finalists
-        if finalist.complete("test")
-        and not any(_dominates(rival, results.worth(finalist, "test").losses) for rival in rivals)
+        one
+        for one, own in zip(tested, losses, strict=True)
+        if one.kind == "finalist" and not any(_dominates(rival, own) for rival in rivals)
     ]
 
 
@@ -116,10 +122,9 @@ def _mark(axes: Axes, results: Results, contenders: list[Contender], label: str,
 
 def _bound(axes: Axes, results: Results, members: list[Contender]) -> list[Box]:
     """Draw the staircase that the members reach on test, and shade what lies behind it; gives the steps' extents."""
-    if not members:
-        return []
     objectives = results.fitness.objectives
-    losses = [results.worth(member, "test").losses for member in members]
+    if not (losses := held_losses(results, members, "test")):
+        return []
     reached = sorted({losses[index] for index in ranked(losses)[0]}, reverse=True)
     frame = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
     corners = (objectives.from_losses(corner) for corner in zip(*frame.values(), strict=True))  # its own inverse

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from evomerge.report import style
-from evomerge.report.figures.picture import Picture
+from evomerge.report.figures.picture import Picture, within_constraints
 from evomerge.report.gap import Gap, candidate_of, gaps
 from evomerge.report.labels import Box, Label, place
 from evomerge.report.verdict import chosen
@@ -24,6 +24,10 @@ CAPTION = (
     "squares: the references, on which nothing was optimised. Right: the best that the search believed in so far, "
     "with a band of one standard error of its estimate where not all search items were asked, and test scores of "
     "finalists where they were found. {luck}"
+)
+CONSTRAINTS = (
+    "The best, there and in what is said of luck, is the best that holds all constraints; before there is one, the one "
+    "that breaks them least."
 )
 LUCK = (
     "The dashed line takes off the luck of the pick: the best of many noisy scores is too good even where nothing was "
@@ -42,6 +46,7 @@ def gap(results: Results) -> Picture | None:
         return None
     luck_N = luck_of_the_pick(results)
     caption = CAPTION.format(luck=LUCK.format(luck=luck_N[-1]) if luck_N is not None else "")
+    caption = caption.rstrip() + within_constraints(results, CONSTRAINTS)
     svg = style.render("gap", 3.9, lambda figure: _draw(figure, results, known))
     return Picture("gap", _title(results, known), svg, caption)
 
@@ -85,11 +90,10 @@ def _per_finalist(axes: Axes, results: Results, known: list[Gap]) -> list[Box]:
 
 def _over_run(axes: Axes, results: Results, known: list[Gap]) -> None:
     yardstick = of_objectives(results.fitness)
-    believed = [mean_of_objectives(results, one) for one in results.scored]
     tried_N = np.array([one.number + 1 for one in results.scored])
-    losses_N = np.array([yardstick.gain(one.value, 0.0) for one in believed])
-    best_N = np.array([int(losses_N[: end + 1].argmin()) for end in range(len(losses_N))])
-    value_N, error_N = np.array([[believed[one].value, believed[one].stderr] for one in best_N]).T
+    believed = {one.number: mean_of_objectives(results, one) for one in results.best_so_far}
+    best = [believed[one.number] for one in results.best_so_far]
+    value_N, error_N = np.array([[one.value, one.stderr] for one in best]).T
     axes.step(tried_N, value_N, where="post", color=style.INK, linewidth=1.3, label="best believed so far")
     axes.fill_between(
         tried_N, value_N - error_N, value_N + error_N, step="post", color=style.CANDIDATE, alpha=0.3, linewidth=0

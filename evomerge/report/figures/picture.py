@@ -24,6 +24,6 @@ class Picture:
     caption: str
 
 
-def regardless(results: Results) -> str:
-    """A sentence for captions of curves over all candidates; empty where there are no constraints."""
-    return " Candidates that break a constraint count, too." if results.fitness.spec.constraints else ""
+def within_constraints(results: Results, sentence: str) -> str:
+    """A sentence for a caption; empty where there are no constraints."""
+    return f" {sentence}" if results.fitness.spec.constraints else ""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from evomerge.report import style
 from evomerge.report.figures.clock import show_time
-from evomerge.report.figures.picture import Picture, regardless
+from evomerge.report.figures.picture import Picture, within_constraints
 from evomerge.report.gap import candidate_of
 from evomerge.report.verdict import chosen
 from evomerge.report.yardstick import mean_of_objectives, of_objectives
@@ -20,6 +19,10 @@ from evomerge.runs.results import Contender, Results
 CAPTION = (
     "Each pale dot is a candidate, in the order in which the search tried them, with its score on the search "
     "items. The stepped line is the best so far. The upper axis is the time since the run began."
+)
+CONSTRAINTS = (
+    "It is about candidates that hold all constraints, as soon as there are any; before, it shows the one that breaks "
+    "them least."
 )
 FINALISTS = (
     " Large markers show the finalists again, scored on test items that the search never saw, each joined to what "
@@ -31,9 +34,10 @@ def progress(results: Results) -> Picture | None:
     """Scores over the number of candidates; None before anything was scored."""
     if not results.scored:
         return None
-    caption = CAPTION + (FINALISTS if any(one.complete("test") for one in results.finalists) else "")
+    caption = CAPTION + within_constraints(results, CONSTRAINTS)
+    caption += FINALISTS if any(one.complete("test") for one in results.finalists) else ""
     svg = style.render("progress", 3.9, lambda figure: _draw(figure, results))
-    return Picture("progress", _title(results), svg, caption + _failures(results) + regardless(results))
+    return Picture("progress", _title(results), svg, caption + _failures(results))
 
 
 def _failures(results: Results) -> str:
@@ -47,17 +51,19 @@ def _believed(results: Results) -> dict[int, float]:
 
 
 def _so_far(results: Results) -> dict[int, float]:
-    """The best of `_believed` up to and with every scored candidate."""
+    """What was believed of the best up to and with every scored candidate."""
     believed = _believed(results)
-    best = np.maximum if of_objectives(results.fitness).higher_is_better else np.minimum
-    return dict(zip(believed, best.accumulate(list(believed.values())).tolist(), strict=True))
+    return {one.number: believed[best.number] for one, best in zip(results.scored, results.best_so_far, strict=True)}
 
 
 def _title(results: Results) -> str:
-    best = list(_so_far(results).values())
+    so_far = zip(_so_far(results).values(), results.best_so_far, strict=True)
+    if not (best := [value for value, candidate in so_far if candidate.holds]):
+        return f"None of {len(results.candidates)} candidates holds all constraints"
     verb = "rose" if of_objectives(results.fitness).higher_is_better else "fell"
     if best[0] == best[-1]:
-        return f"No candidate of {len(results.candidates)} improved on the first, {best[0]:.3f}"
+        holding = " that holds all constraints" if results.fitness.spec.constraints else ""
+        return f"No candidate of {len(results.candidates)} improved on the first{holding}, {best[0]:.3f}"
     change = f"{verb} from {best[0]:.3f} to {best[-1]:.3f}"
     return f"Over {len(results.candidates)} candidates, the best score on search items {change}"
 

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 
-from evomerge.fitness.answers import Answers
+from evomerge.fitness.answers import Answers, Pool
 from evomerge.fitness.irt import Bank, ItemParameters
 from evomerge.fitness.irt.ability import GRID_K, expected_ability, normal, posterior
 from evomerge.fitness.irt.parents import ParentModel
+from evomerge.fitness.selectors import collect
 from evomerge.fitness.selectors.base import Chooser
 from evomerge.fitness.selectors.c_optimal import COptimal
+from evomerge.fitness.selectors.configs import FisherConfig
 from evomerge.fitness.selectors.fisher import MaximumInformation
+from evomerge.fitness.selectors.registry import Draw, make_selector
 from evomerge.testing.responses import Simulated
 
 
@@ -23,6 +26,18 @@ def test_fisher_asks_what_says_most_at_the_ability_so_far(bank: Bank, simulated:
     selector = MaximumInformation.of(bank, normal(), Chooser(160, top=1, seed=0))
     assert selector.next(answers, 1).tolist() == [gains.argmax()]
     assert sorted(selector.next(answers, 3)) == sorted(np.argsort(-gains)[:3])
+
+
+def test_adaptive_testing_asks_five_items_a_job(bank: Bank, simulated: Simulated) -> None:
+    selector = make_selector(FisherConfig(), Pool(160, bank), 20, Draw(0))
+    jobs: list[int] = []
+
+    def ask(items_I: np.ndarray) -> np.ndarray:
+        jobs.append(len(items_I))
+        return simulated.candidates_CN[0, items_I]
+
+    collect(selector, ask, 18)
+    assert jobs == [5, 5, 5, 3]
 
 
 def variance_of_the_score(model: ParentModel, asked: list[int], right: np.ndarray) -> float:
