@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evomerge import __version__
+from evomerge.cli.words import Parser
 from evomerge.errors import ConfigError, EvomergeError
 
 COMMANDS = {
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser(command: str, **more: Any) -> argparse.ArgumentParser:
     """An argument parser for one command."""
-    return argparse.ArgumentParser(prog=f"evomerge {command}", description=COMMANDS[command], **more)
+    return Parser(prog=f"evomerge {command}", description=COMMANDS[command], **more)
 
 
 def _overview(words: list[str]) -> int:

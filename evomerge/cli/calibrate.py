@@ -10,7 +10,7 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from evomerge.checkpoints import Checkpoint
-from evomerge.cli import COMMANDS
+from evomerge.cli import parser
 from evomerge.cli.bars import progress_bar
 from evomerge.config.files import read_resolved
 from evomerge.documents import parse
@@ -47,7 +47,7 @@ def _measure_statistics(given: argparse.Namespace) -> int:
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    arguments = argparse.ArgumentParser(prog="evomerge calibrate", description=COMMANDS["calibrate"])
+    arguments = parser("calibrate")
     commands = arguments.add_subparsers(required=True, metavar="statistics|items")
     _add_statistics(commands)
     _add_items(commands)

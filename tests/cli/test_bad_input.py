@@ -164,3 +164,34 @@ def test_validate_praises_sound_files(desk: Path, capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "search_spaces/tiny.yaml: a sound search space over base, math, ja" in out
     assert "fitness/two.yaml: a sound fitness with the objectives math, japanese" in out
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("fitness.raceing=halving", 'fitness/two.yaml: "raceing" is not a known key. Did you mean "racing"?'),
+        ("fitness.rotation=2", "fitness/two.yaml: rotation: 2 is above 1. Give 1 or less."),
+        ("search_space.groups.layer=2", 'groups: "layer" is not a known key. Did you mean "layers"?'),
+        ("optimizer=nsga5", 'optimizer=nsga5: there is no optimizer "nsga5". Did you mean "nsga'),
+        ("optimizer.populaton=5", 'optimizer: "populaton" is not a known key.'),
+        ("--candidate=5", "--candidate=5"),
+        ("candidate=5", 'candidate: is not a known key. Did you mean "candidates"?'),
+        ("zoo=${nothing}", "zoo: Interpolation key 'nothing' not found."),
+    ],
+)
+def test_mistyped_words(desk: Path, capsys: pytest.CaptureFixture[str], word: str, message: str) -> None:
+    told = complaint([*SEARCH, word], capsys)
+    assert message in told
+    assert ("was read as changed on the command line: " + word in told) == word.startswith(
+        ("fitness.", "search_space.")
+    )
+    assert not (desk / "runs").exists()
+
+
+def test_a_word_that_the_file_lacks_needs_no_plus_and_one_with_dashes_is_taken(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The only problem left is the last: all else is known."""
+    words = ["fitness.rotation=0.5", "fitness.racing=halving", "--seed", "3", "--fitness.promotion=20"]
+    told = complaint([*SEARCH, *words], capsys)
+    assert told.startswith("fitness/two.yaml: promotion: 20 items are not more than the estimator's 40.")

@@ -1,0 +1,48 @@
+"""Settings with and without dashes."""
+
+import pytest
+
+from evomerge.cli.words import Parser, without_dashes
+
+KEYS = {"zoo", "seed", "fitness"}
+
+
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [
+        (["--zoo=x", "seed=1"], ["zoo=x", "seed=1"]),
+        (["--zoo", "x", "--seed", "1", "-m"], ["zoo=x", "seed=1", "-m"]),
+        (["--fitness.rotation=1"], ["fitness.rotation=1"]),
+        (["-m", "--cfg", "job", "--measure", "3", "zoo=x"], ["-m", "--cfg", "job", "--measure", "3", "zoo=x"]),
+        (["+fitness.a=--zoo"], ["+fitness.a=--zoo"]),
+    ],
+)
+def test_settings_lose_their_dashes_and_options_keep_theirs(words: list[str], same: list[str]) -> None:
+    assert without_dashes(words, KEYS) == same
+
+
+def parser() -> Parser:
+    arguments = Parser()
+    arguments.add_argument("models", nargs="*")
+    arguments.add_argument("--zoo", default="zoo")
+    arguments.add_argument("--weights", default="")
+    arguments.add_argument("--json")
+    return arguments
+
+
+@pytest.mark.parametrize("words", [["m", "zoo=x"], ["m", "--zoo=x"], ["m", "--zoo", "x"], ["zoo=x", "m"]])
+def test_options_may_be_written_as_settings(words: list[str]) -> None:
+    given = parser().parse_args(words)
+    assert (given.zoo, given.models) == ("x", ["m"])
+
+
+def test_other_words_with_an_equals_sign_are_left_alone() -> None:
+    given = parser().parse_args(["--weights", "zoo=2", "--json=zoo=3", "a=b"])
+    assert (given.zoo, given.weights, given.json, given.models) == ("zoo", "zoo=2", "zoo=3", ["a=b"])
+
+
+def test_commands_below_a_command_take_them_too() -> None:
+    arguments = Parser()
+    below = arguments.add_subparsers(required=True).add_parser("items")
+    below.add_argument("--zoo")
+    assert arguments.parse_args(["items", "zoo=x"]).zoo == "x"
