@@ -10,7 +10,7 @@ from typing import Any
 class Parser(argparse.ArgumentParser):
     """Takes its options as `KEY=VALUE` too, which is how `evomerge search` takes its settings."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """See `argparse.ArgumentParser.parse_known_args`."""
         return super().parse_known_args(list(_with_dashes(args or (), self._option_string_actions)), namespace)
 
