@@ -9,7 +9,7 @@ from evomerge.cli import parser
 from evomerge.cli.session import go_on
 from evomerge.errors import ConfigError
 from evomerge.runs import Finished, RunLog
-from evomerge.settings import load_settings, save_settings
+from evomerge.settings import load_settings
 
 
 def run(argv: Sequence[str]) -> int:
@@ -26,7 +26,6 @@ def run(argv: Sequence[str]) -> int:
             what = f"{given.candidates} is below the run's budget of {settings.candidates}. A budget can only grow."
             raise ConfigError.at("--candidates", what)
         settings = settings.model_copy(update={"candidates": given.candidates})
-        save_settings(settings, given.run)
     elif finished:
         print(f"{given.run} is complete. `evomerge report {given.run}` shows it; --candidates N searches further.")
         return 0

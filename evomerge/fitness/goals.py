@@ -236,7 +236,7 @@ def faults_of_constraints(
 
 def _is_share(constraint: Constraint, tasks: Mapping[str, Any] | None, objectives: Mapping[str, Any] | None) -> bool:
     """Whether what is bounded is known to lie in [0, 1]."""
-    objective = (objectives or {}).get(constraint.objective)
+    objective = objectives.get(constraint.objective) if objectives and constraint.objective else None
     labels = [constraint.task] if constraint.task else objective.tasks if objective else []
     return bool(labels) and all(label in (tasks or {}) and (tasks or {})[label].is_share for label in labels)
 

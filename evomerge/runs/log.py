@@ -123,6 +123,17 @@ class RunLog:
                 payload["items"], payload["responses"] = self._answers(seq)
             yield time_s, _KINDS[kind](**{name: _plain(value) for name, value in payload.items()})
 
+    def last(self, kind: type[Event]) -> tuple[int, Mapping[str, Any]]:
+        """Where the newest event of a kind stands in the log, from 1 on, and its fields but for answers; 0 for none."""
+        query = "SELECT seq, payload FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+        row = self._connection.execute(query, (kind.__name__,)).fetchone()
+        return (row[0], json.loads(row[1])) if row else (0, {})
+
+    def numbers(self, kind: type[Event]) -> set[int]:
+        """The candidates that have an event of a kind."""
+        rows = self._connection.execute("SELECT payload FROM events WHERE kind = ?", (kind.__name__,)).fetchall()
+        return {int(json.loads(text)["number"]) for (text,) in rows}
+
     def write_items(self, rows: Iterator[tuple[str, int, str, str]]) -> None:
         """Record which item is which: (task, position, split, digest)."""
         with self._connection:
@@ -162,6 +173,18 @@ def check_free(folder: Path) -> None:
     if (folder / FILE_NAME).exists():
         what = f"holds another run. Go on with it: `evomerge resume {folder}`; or choose another run_dir."
         raise ConfigError.at(str(folder), what)
+
+
+def is_written(folder: Path) -> bool:
+    """Whether a process writes to a run at this moment."""
+    try:
+        with (folder / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _connect(file: Path) -> sqlite3.Connection:

@@ -28,6 +28,11 @@ def facts(run_dir: Path) -> dict[object, object]:
         return essence(log)
 
 
+def snapshot(run_dir: Path) -> dict[str, bytes]:
+    """What lies in a run's folder, but for what SQLite makes while a log is open."""
+    return {file.name: file.read_bytes() for file in run_dir.iterdir() if file.suffix not in (".db-wal", ".db-shm")}
+
+
 @pytest.fixture
 def run_dir(desk: Path) -> Path:
     """A finished run of twelve candidates."""
@@ -118,8 +123,21 @@ def test_another_run_in_the_folder_is_refused(run_dir: Path, capsys: pytest.Capt
 def test_changed_files_stop_a_resumption(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = run_dir / "run.yaml"
     settings.write_text(settings.read_text().replace("seed: 0", "seed: 5"))
+    before = snapshot(run_dir)
     assert main(["resume", str(run_dir), "--candidates", "16"]) == 2
     assert "seed changed since the run began" in capsys.readouterr().err
+    assert snapshot(run_dir) == before
+
+
+def test_an_optimiser_that_plans_for_its_budget_does_not_grow(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = desk / "runs" / "planned"
+    planned = ["fitness=two", "optimizer=map", "optimizer.population=4", f"run_dir={run_dir}"]
+    assert main([*SEARCH, *planned]) == 0
+    before = snapshot(run_dir)
+    capsys.readouterr()
+    assert main(["resume", str(run_dir), "--candidates", "40"]) == 2
+    assert "--candidates: map plans for its budget, and with a larger one it would not" in capsys.readouterr().err
+    assert snapshot(run_dir) == before
 
 
 def test_a_sweep_makes_one_folder_per_run(desk: Path) -> None:
