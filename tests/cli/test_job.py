@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -65,6 +67,34 @@ def test_search_report_export_evaluate(run_dir: Path, capsys: pytest.CaptureFixt
         tests = [e for e in log.events() if isinstance(e, Assessed) and e.split == "test" and e.kind == "finalist"]
     means = {repr(float(np.mean(event.responses["unseen"].astype(np.float64)))) for event in tests}
     assert any(mean in printed for mean in means)
+
+
+def cut(run_dir: Path, kind: str, number: int) -> None:
+    """Leave of a run's log what had happened before so many events of a kind."""
+    with sqlite3.connect(run_dir / "run.db") as connection:
+        rows = connection.execute("SELECT seq FROM events WHERE kind = ? ORDER BY seq", (kind,)).fetchall()
+        connection.execute("DELETE FROM responses WHERE seq >= ?", rows[number])
+        connection.execute("DELETE FROM events WHERE seq >= ?", rows[number])
+
+
+def test_a_report_says_what_is_there_so_far_and_what_to_do(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said() -> str:
+        capsys.readouterr()
+        assert main(["report", str(run_dir)]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    resume = f"Nothing scored is lost. Go on with it: evomerge resume {run_dir}"
+    finished = said()
+    assert f"{run_dir}: 12 of 12 scored; finished: the budget is spent." in finished
+    assert resume not in finished
+    cut(run_dir, "Told", 3)
+    assert re.search(r"3 of 12 scored \(\d in flight\); interrupted\. No finalist has been scored on unseen", said())
+    assert re.search(r"Best so far, as the search believes: candidate [012] with math 0\.\d+", said())
+    assert resume in said()
+    assert "Finalists" not in said()
+    cut(run_dir, "Asked", 0)
+    assert "0 of 12 scored; interrupted. No candidate has been tried yet." in said()
+    assert resume in said()
 
 
 def test_a_finalist_can_be_exported_by_name(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
