@@ -153,6 +153,18 @@ def _bound(
     """A space of genes."""
     document = document.model_copy(update={"calibration": _calibration(document, where)})
     _check_statistics(document, models, where)
+    space = fitted(document, models, checkpoints, where)
+    return dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
+
+
+def fitted(
+    document: SpaceFile, models: Mapping[str, ModelRef], checkpoints: Mapping[str, Checkpoint], where: str
+) -> SearchSpace:
+    """A space bound to its models' layers, which can follow its routes.
+
+    Raises:
+        ConfigError: If bands, seeds or routes do not suit the models.
+    """
     space = bind(document, models, next(iter(checkpoints.values())).num_layers, where)
     if space.route is not None:
         some = space.decode(tuple(_anything(gene) for gene in space.genes))

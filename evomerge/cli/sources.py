@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
@@ -71,8 +71,7 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
     Raises:
         ConfigError: If a model is not what the recipe says, or if models cannot be merged.
     """
-    checkpoints = library.open_all(recipe.models, where)
-    check_mergeable(checkpoints, where)
+    recipe, checkpoints = check_headers(recipe, library, where), library.open_all(recipe.models, where)
     rules = [rule for blend in recipe.canonical.blends.values() for rule in blend.rules if isinstance(rule, PipeRule)]
     is_random = any(stage.is_stochastic for rule in rules for stage in rule.pipe)
     digests = {name: digest_of(checkpoints[name]) for name, model in recipe.models.items() if is_random or model.digest}
@@ -82,12 +81,27 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
         if model.digest not in (None, digests.get(name))
     )
     models = {name: model.model_copy(update={"digest": digests.get(name)}) for name, model in recipe.models.items()}
-    recipe = recipe.model_copy(update={"models": models})
-    return recipe if recipe.route is None else _with_depths(recipe, checkpoints, where)
+    return recipe.model_copy(update={"models": models})
 
 
-def _with_depths(recipe: Recipe, checkpoints: Mapping[str, Checkpoint], where: str) -> Recipe:
-    """A recipe with a route that its models' layers allow."""
+def check_headers(recipe: Recipe, library: Library, where: str) -> Recipe:
+    """The recipe, checked against its models as far as their configs and the headers of their files tell.
+
+    Args:
+        recipe: Any recipe.
+        library: Where its models are opened.
+        where: Name of its file, for messages.
+
+    Returns:
+        The recipe; where it has a route, with the depths of its models.
+
+    Raises:
+        ConfigError: If models are missing, cannot be merged, or lack layers of the route.
+    """
+    checkpoints = library.open_all(recipe.models, where)
+    check_mergeable(checkpoints, where)
+    if recipe.route is None:
+        return recipe
     check_routable(checkpoints, recipe.donor, map(recipe.donor_of, recipe.sources), where)
     models = {n: model.model_copy(update={"layers": checkpoints[n].num_layers}) for n, model in recipe.models.items()}
     recipe = recipe.model_copy(update={"models": models})

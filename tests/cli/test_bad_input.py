@@ -159,6 +159,70 @@ def test_validate_names_all_problems_of_all_files(desk: Path, capsys: pytest.Cap
     assert "odd.yaml: \"evomerge\" is 'recipe/9'. Say what the file is: space/1, fitness/1 or recipe/1." in message
 
 
+def test_validate_looks_at_what_files_name(desk: Path, zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replace(desk / "search_spaces" / "tiny.yaml", f"{zoo}/math,", "nowhere/math,")
+    replace(desk / "search_spaces" / "tiny.yaml", f"{zoo}/ja}}", "nowhere/ja}\ncalibration: {math: {data: none.txt}}")
+    replace(desk / "fitness" / "one.yaml", f"include: [{zoo}/tasks]", "include: [task, tusk]")
+    replace(desk / "fitness" / "one.yaml", "metric: acc}", "metric: acc, bank: banks/math.safetensors}")
+    replace(desk / "fitness" / "two.yaml", "zoo_math_en_mc", "zoo_math_enn_mc")
+    replace(desk / "fitness" / "two.yaml", "zoo_form_ja_mc", "zoo_form_jaa_mc")
+    message = complaint(["validate", "search_spaces/tiny.yaml", "fitness/one.yaml", "fitness/two.yaml"], capsys)
+    for problem in (
+        "search_spaces/tiny.yaml: models.math: there is no model folder nowhere/math.",
+        "search_spaces/tiny.yaml: models.ja: there is no model folder nowhere/ja.",
+        "search_spaces/tiny.yaml: calibration.math.data: ",
+        "fitness/one.yaml: include[0]: there is no folder task.",
+        "fitness/one.yaml: include[1]: there is no folder tusk.",
+        "fitness/one.yaml: tasks.math.bank: banks/math.safetensors: there is no such file.",
+        'fitness/two.yaml: tasks.math.task: there is no lm-eval task "zoo_math_enn_mc". Did you mean zoo_math_en',
+        'fitness/two.yaml: tasks.ja.task: there is no lm-eval task "zoo_form_jaa_mc". Did you mean zoo_form_ja',
+    ):
+        assert problem in message
+
+
+def test_validate_holds_spaces_and_recipes_to_the_depth_of_their_models(
+    desk: Path, zoo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(desk / "search_spaces" / "tiny.yaml", "layers: 2", "layers: 9")
+    route = "route: [{from: base, layers: [0, 1]}, {from: math, layers: [2, 7]}]"
+    (desk / "deep.yaml").write_text(f"evomerge: recipe/1\nmodels: {{base: {zoo}/base, math: {zoo}/math}}\n{route}\n")
+    rules = "rules: [{where: {layers: [7, 9]}, use: ties}, {use: linear}]"
+    blends = f"blends: {{mix: {{origin: base, experts: [math], {rules}}}}}"
+    (desk / "idle.yaml").write_text(f"evomerge: recipe/1\nmodels: {{base: {zoo}/base, math: {zoo}/math}}\n{blends}\n")
+    assert main(["validate", "search_spaces/tiny.yaml", "deep.yaml", "idle.yaml"]) == 2
+    told = capsys.readouterr()
+    assert "search_spaces/tiny.yaml: groups.layers: 9 bands of layers, but the models have 3 layers." in told.err
+    assert "deep.yaml: route[1].layers" in told.err
+    assert "idle.yaml: a sound recipe" in told.out
+    assert "but blends.mix.rules[0].where: {layers: [7, 9]} matches no tensor, so the rule does nothing." in told.out
+
+
+def test_validate_says_what_it_did_not_check(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    constraint = "constraints: [{task: math, at_least: 0.5, of: bse}]\nobjectives:"
+    replace(desk / "fitness" / "two.yaml", "objectives:", constraint)
+    assert main(["validate", "fitness/two.yaml"]) == 0
+    told = capsys.readouterr().out
+    assert "Not checked: the data, metrics and filters of its tasks, and how many items they have: --data" in told
+    assert "Not checked: whether the search space has bse, which it compares with: name the space's file too" in told
+
+    message = complaint(["validate", "fitness/two.yaml", "search_spaces/tiny.yaml"], capsys)
+    assert (
+        'fitness/two.yaml: constraints[0].of: "bse" is not a model of the search space. Did you mean "base"?' in message
+    )
+
+    replace(desk / "fitness" / "one.yaml", "metric: acc}", "metric: accc}")
+    assert main(["validate", "fitness/one.yaml"]) == 0
+    message = complaint(["validate", "--data", "fitness/one.yaml"], capsys)
+    assert 'fitness/one.yaml: tasks.math.metric: "accc" is not a metric of zoo_math_en_mc.' in message
+
+
+def test_validate_sends_experiments_elsewhere(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (desk / "mine.yaml").write_text("# @package _global_\ndefaults:\n  - override /fitness: two\n")
+    message = complaint(["validate", "mine.yaml"], capsys)
+    assert "mine.yaml: is an experiment" in message
+    assert "`evomerge plan experiment=mine` checks it" in message
+
+
 def test_validate_praises_sound_files(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "search_spaces/tiny.yaml", "fitness/two.yaml"]) == 0
     out = capsys.readouterr().out
