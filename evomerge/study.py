@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from evomerge import seeds
 from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, digest_of, stretches_of
 from evomerge.documents import Tree, parse, tree_of
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
+from evomerge.execution.device import resolve_device
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
 from evomerge.fitness import Fitness, FitnessSpec
@@ -79,6 +78,14 @@ class Study:
         """What the search may spend."""
         settings = self.settings
         return Budget(settings.candidates, settings.items, settings.tokens, settings.seconds)
+
+    def check_machine(self) -> None:
+        """Refuse a device that this machine lacks.
+
+        Raises:
+            ConfigError: If it does.
+        """
+        _device(self.settings.executor)
 
     def executor(self) -> Executor:
         """A running executor; the caller closes it."""
@@ -286,9 +293,7 @@ def _digest(tree: Tree) -> str:
 def _device(executor: InlineSettings | RaySettings) -> str:
     if isinstance(executor, RaySettings):
         return "cuda" if executor.gpus else "cpu"
-    if executor.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return executor.device
+    return resolve_device(executor.device, "executor.device")
 
 
 def _some_recipe(space: SearchSpace | LineageSpace) -> Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -10,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from evomerge import __version__
-from evomerge.cli.words import Parser
+from evomerge.cli.hints import zoo_hint
+from evomerge.cli.words import Parser, value_of
 from evomerge.errors import ConfigError, EvomergeError
 
 COMMANDS = {
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Commands import torch and lm-eval, which takes seconds; only the one asked for does.
         status: int = importlib.import_module(f"evomerge.cli.{words[0]}").run(words[1:])
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error, *zoo_hint(error, value_of("zoo", words) or "zoo"), sep="\n", file=sys.stderr)
         return 2
     except EvomergeError as error:
         print(f"evomerge {words[0]}: {error}", file=sys.stderr)
@@ -82,7 +84,9 @@ def _overview(words: list[str]) -> int:
     lines = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
     text = f"usage: evomerge COMMAND …\n\n{lines}\n\n`evomerge COMMAND --help` says more."
     if words and words[0] not in ("-h", "--help"):
-        print(f'evomerge: there is no command "{words[0]}".\n\n{text}', file=sys.stderr)
+        close = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f' Did you mean "{close[0]}"?' if close else ""
+        print(f'evomerge: there is no command "{words[0]}".{hint}\n\n{text}', file=sys.stderr)
         return 2
     print(text)
     return 0

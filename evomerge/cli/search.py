@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from evomerge.cli.hints import zoo_hint
 from evomerge.cli.session import begin
 from evomerge.cli.words import without_dashes
 from evomerge.config.complaints import in_our_words
@@ -89,13 +90,20 @@ def _act(config: DictConfig, command: str, act: Act) -> None:
         settings, run_dir = _read(config)
         status = act(settings, run_dir)
     except ConfigError as error:
-        print(error, *_changed(error), sep="\n", file=sys.stderr)
+        print(error, *_changed(error), *zoo_hint(error, _zoo(config)), sep="\n", file=sys.stderr)
         sys.exit(2)
     except EvomergeError as error:
         print(f"evomerge {command}: {error}", file=sys.stderr)
         sys.exit(1)
     if status:
         sys.exit(status)
+
+
+def _zoo(config: DictConfig) -> str:
+    try:
+        return str(config.zoo)
+    except OmegaConfBaseException:  # which is what was complained of
+        return "zoo"
 
 
 def _read(config: DictConfig) -> tuple[Settings, Path]:

@@ -36,6 +36,7 @@ def begin(settings: Settings, run_dir: Path) -> int:
         starts = starts_of(Path(settings.start_from), open_space(settings))
         settings = settings.model_copy(update={"starts": starts})
     study = assemble(settings)
+    study.check_machine()
     with RunLog.create(run_dir) as log:
         save_settings(settings, run_dir)
         save_environment(run_dir, describe())
@@ -51,6 +52,7 @@ def go_on(settings: Settings, run_dir: Path) -> int:
         ConfigError: If models, items or settings are not those that the run began with.
     """
     study = assemble(settings)
+    study.check_machine()
     with RunLog.open(run_dir) as log:
         began = identity_of(log)
         changed = [name for name in began if began[name] != study.identity[name]]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evomerge.cli import parser
 from evomerge.cli.checks import Sound, check, rivals_unchecked
+from evomerge.cli.hints import zoo_hint
 from evomerge.config.files import read_resolved
 from evomerge.errors import ConfigError
 from evomerge.fitness.rivals import unknown_rivals
@@ -27,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
         try:
             sound[str(path)] = check(read_resolved(path, given.zoo), str(path), with_data=given.data)
         except ConfigError as error:
-            print(error, file=sys.stderr)
+            print(error, *zoo_hint(error, given.zoo), sep="\n", file=sys.stderr)
     spaces = [found.models for found in sound.values() if found.models]
     space = spaces[0] if len(spaces) == 1 else None
     for where, found in list(sound.items()):

@@ -8,11 +8,49 @@ from typing import Any
 
 
 class Parser(argparse.ArgumentParser):
-    """Takes its options as `KEY=VALUE` too, which is how `evomerge search` takes its settings."""
+    """Takes its arguments as `KEY=VALUE` too, which is how `evomerge search` takes its settings."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """See `argparse.ArgumentParser.parse_known_args`."""
-        return super().parse_known_args(list(_with_dashes(args or (), self._option_string_actions)), namespace)
+        return super().parse_known_args(list(self._spelt(args or ())), namespace)
+
+    def _spelt(self, words: Sequence[str]) -> Iterator[str]:
+        """The words with `KEY=VALUE` as `--KEY=VALUE`, or as `VALUE` where KEY has no dashes.
+
+        The value of an option stays as it is, and so do all values of one that takes such pairs itself.
+        """
+        named = {action.dest for action in self._actions if not action.option_strings}
+        option: argparse.Action | None = None
+        for word in words:
+            key, equals, value = word.partition("=")
+            if word.startswith("--"):
+                option = self._option_string_actions.get(word)
+                option = None if option is None or option.nargs == 0 else option
+                yield word
+            elif option is not None:
+                option = option if _takes_pairs(option) else None
+                yield word
+            elif equals and f"--{key}" in self._option_string_actions:
+                yield f"--{word}"
+            else:
+                yield value if equals and key in named else word
+
+
+def value_of(key: str, words: Sequence[str]) -> str | None:
+    """The last value of a key, `KEY=VALUE` or `--KEY VALUE`; None where it has none."""
+    found = [word.partition("=")[2] for word in without_dashes(words, {key}) if word.startswith(f"{key}=")]
+    return found[-1] if found else None
+
+
+def _takes_pairs(option: argparse.Action) -> bool:
+    return "=" in str(option.metavar)
+
+
+def device(name: str) -> str:
+    """An argument that is a device of this machine."""
+    from evomerge.execution.device import resolve_device  # which imports torch
+
+    return resolve_device(name, "--device")
 
 
 def without_dashes(words: Sequence[str], keys: Collection[str]) -> list[str]:
@@ -33,13 +71,3 @@ def without_dashes(words: Sequence[str], keys: Collection[str]) -> list[str]:
         else:
             found.append(f"{key}={next(rest, '')}")
     return found
-
-
-def _with_dashes(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
-    """The words with `KEY=VALUE` as `--KEY=VALUE`, unless they are the value of an option before them."""
-    before = ""
-    for word in words:
-        key, equals, _ = word.partition("=")
-        is_value = before.startswith("--") and "=" not in before
-        yield f"--{word}" if equals and f"--{key}" in options and not is_value else word
-        before = word

@@ -81,7 +81,7 @@ class RunLog:
         Raises:
             ConfigError: If there is no run in the folder, or another process writes to it.
         """
-        _check_there(folder)
+        check_there(folder)
         return cls(folder, _connect(folder / FILE_NAME), _locked(folder))
 
     @classmethod
@@ -91,7 +91,7 @@ class RunLog:
         Raises:
             ConfigError: If there is no run in the folder.
         """
-        _check_there(folder)
+        check_there(folder)
         uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
         return cls(folder, sqlite3.connect(uri, uri=True), None)
 
@@ -194,11 +194,16 @@ def _connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_there(folder: Path) -> None:
+def check_there(folder: Path) -> None:
+    """Refuse a folder that holds no run.
+
+    Raises:
+        ConfigError: If it holds none.
+    """
     if not (folder / FILE_NAME).is_file():
-        raise ConfigError.at(
-            str(folder), f"holds no run: there is no {FILE_NAME}. Check the path; `evomerge ls runs` lists runs."
-        )
+        below = sorted(str(file.parent) for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{FILE_NAME}"))
+        how = f"Name one of those in it: {', '.join(below)}" if below else "Check the path; `evomerge ls runs` lists runs"
+        raise ConfigError.at(str(folder), f"holds no run: there is no {FILE_NAME}. {how}.")
 
 
 def _locked(folder: Path) -> IO[str]:

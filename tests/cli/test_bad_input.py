@@ -121,6 +121,20 @@ def test_settings_out_of_range(desk: Path, capsys: pytest.CaptureFixture[str]) -
     assert "settings: executor.workers: 0" in message
 
 
+@pytest.mark.parametrize(
+    ("command", "zoo"),
+    [
+        (["search", "search_space=zoo", "fitness=zoo_mean"], "zoo"),
+        (["search", "search_space=zoo", "fitness=zoo_mean", "zoo=my/zoo"], "my/zoo"),
+        (["evaluate", "x", "--fitness", "zoo_mean"], "zoo"),
+        (["evaluate", "x", "fitness=zoo_mean", "--zoo", "my/zoo"], "my/zoo"),
+    ],
+)
+def test_a_zoo_that_is_not_there(desk: Path, capsys: pytest.CaptureFixture[str], command: list[str], zoo: str) -> None:
+    hint = f"There is no zoo in {zoo}. Make it: `evomerge zoo build {zoo}`; or say where it is: zoo=FOLDER."
+    assert complaint(command, capsys).splitlines()[-1] == hint
+
+
 def test_a_sweep_into_one_folder(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = complaint([*SEARCH, "-m", "seed=1,2"], capsys)
     assert "run_dir: a sweep needs a folder for each run. Drop the key" in message
@@ -135,7 +149,9 @@ def test_a_sweep_into_one_folder(desk: Path, capsys: pytest.CaptureFixture[str])
         (["export", "nowhere.yaml", "out"], "nowhere.yaml: there is no such file"),
         (["evaluate", "nowhere", "--fitness", "fitness/two.yaml"], "there is no model folder nowhere"),
         (["evaluate", "nowhere", "--fitness", "tow"], "fitness/tow.yaml: there is no such file"),
-        (["serch"], 'there is no command "serch"'),
+        (["serch"], 'there is no command "serch". Did you mean "search"?'),
+        (["compare", "nowhere"], "nowhere: holds no run"),
+        (["report", "."], ".: holds no run"),
         (["validate", "nowhere.yaml"], "nowhere.yaml: there is no such file"),
     ],
 )
@@ -239,6 +255,7 @@ def test_validate_praises_sound_files(desk: Path, capsys: pytest.CaptureFixture[
         ("optimizer=nsga5", 'optimizer=nsga5: there is no optimizer "nsga5". Did you mean "nsga'),
         ("optimizer.populaton=5", 'optimizer: "populaton" is not a known key.'),
         ("--candidate=5", "--candidate=5"),
+        ("executor.device=gpu", 'executor.device: this machine has no device "gpu". Allowed: auto, cpu'),
         ("candidate=5", 'candidate: is not a known key. Did you mean "candidates"?'),
         ("zoo=${nothing}", "zoo: Interpolation key 'nothing' not found."),
     ],

@@ -2,7 +2,8 @@
 
 import pytest
 
-from evomerge.cli.words import Parser, without_dashes
+from evomerge.cli.words import Parser, device, without_dashes
+from evomerge.errors import ConfigError
 
 KEYS = {"zoo", "seed", "fitness"}
 
@@ -27,6 +28,8 @@ def parser() -> Parser:
     arguments.add_argument("--zoo", default="zoo")
     arguments.add_argument("--weights", default="")
     arguments.add_argument("--json")
+    arguments.add_argument("--flag", action="store_true")
+    arguments.add_argument("--data", nargs="+", metavar="[EXPERT=]FILE")
     return arguments
 
 
@@ -39,6 +42,23 @@ def test_options_may_be_written_as_settings(words: list[str]) -> None:
 def test_other_words_with_an_equals_sign_are_left_alone() -> None:
     given = parser().parse_args(["--weights", "zoo=2", "--json=zoo=3", "a=b"])
     assert (given.zoo, given.weights, given.json, given.models) == ("zoo", "zoo=2", "zoo=3", ["a=b"])
+
+
+def test_a_flag_has_no_value_and_a_list_of_pairs_keeps_its_own() -> None:
+    given = parser().parse_args(["m", "--flag", "zoo=x", "--data", "zoo=1", "json=2", "--json", "3"])
+    assert (given.zoo, given.flag, given.data, given.json, given.models) == ("x", True, ["zoo=1", "json=2"], "3", ["m"])
+
+
+def test_what_has_no_dashes_may_be_named_too() -> None:
+    assert parser().parse_args(["models=m", "n"]).models == ["m", "n"]
+
+
+@pytest.mark.parametrize("name", ["cuda:77", "gpu"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
+    assert device("cpu") == "cpu"
+    assert device("auto") in ("cpu", "cuda")
+    with pytest.raises(ConfigError, match=rf'--device: this machine has no device "{name}". Allowed: auto, cpu'):
+        device(name)
 
 
 def test_commands_below_a_command_take_them_too() -> None:

@@ -34,6 +34,13 @@ def test_looking_at_a_run_does_not_keep_others_from_it(tmp_path: Path) -> None:
     RunLog.open(tmp_path / "run").close()
 
 
+def test_no_run_is_told_with_those_below(tmp_path: Path) -> None:
+    for name in ("b", "sweep/a"):
+        RunLog.create(tmp_path / "runs" / name).close()
+    with pytest.raises(ConfigError, match=rf"Name one of those in it: {tmp_path}/runs/b, {tmp_path}/runs/sweep/a\."):
+        state_of(tmp_path / "runs")
+
+
 def test_no_run_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no run"):
         state_of(tmp_path)
