@@ -60,14 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(error, *zoo_hint(error, value_of("zoo", words) or "zoo"), sep="\n", file=sys.stderr)
         return 2
-    except EvomergeError as error:
-        print(f"evomerge {words[0]}: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # of `evomerge … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at the end
         return 141
+    except (EvomergeError, OSError) as error:  # a full disk, a folder that may not be written, and their like
+        print(f"evomerge {words[0]}: {error}", file=sys.stderr)
+        return 1
     return status
 
 

@@ -30,6 +30,7 @@ def run(argv: Sequence[str]) -> int:
     given = arguments.parse_args(argv)
     for what in [given.what] if given.what else _LISTS:
         table = Table(title=what, title_justify="left", show_header=False, box=None, padding=(0, 3, 0, 1))
+        table.add_column(overflow="fold")
         for name, text in _LISTS[what]():
             table.add_row(name, text)
         Console().print(table)

@@ -92,7 +92,7 @@ def _act(config: DictConfig, command: str, act: Act) -> None:
     except ConfigError as error:
         print(error, *_changed(error), *zoo_hint(error, _zoo(config)), sep="\n", file=sys.stderr)
         sys.exit(2)
-    except EvomergeError as error:
+    except (EvomergeError, OSError) as error:
         print(f"evomerge {command}: {error}", file=sys.stderr)
         sys.exit(1)
     if status:
@@ -112,7 +112,9 @@ def _read(config: DictConfig) -> tuple[Settings, Path]:
     except OmegaConfBaseException as complaint:
         raise in_our_words(complaint, _KEYS) from None
     assert isinstance(tree, dict)
-    run_dir = Path(tree.pop("run_dir"))
+    if not (folder := str(tree.pop("run_dir") or "")):
+        raise ConfigError.at("run_dir", "names no folder. Name one, or leave the key out.")
+    run_dir = Path(folder)
     asked_for = any(word.startswith("run_dir=") for word in _words())
     if HydraConfig.get().mode is RunMode.MULTIRUN and not asked_for:
         run_dir = Path(HydraConfig.get().runtime.output_dir)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
@@ -56,7 +57,10 @@ def in_our_words(complaint: HydraException | OmegaConfBaseException, keys: Colle
 
 def _missing(file: str, options: Collection[str]) -> ConfigError:
     """A name of no file, on the command line or in an experiment."""
-    group, _, name = file.rpartition("/")
-    kind = group.replace("_", " ")
+    group, _, name = file.partition("/") if file.partition("/")[0] in GROUPS else file.rpartition("/")
+    kind, word = group.replace("_", " "), f"{group}={name}"
+    if name.endswith(".yaml") or "/" in name:
+        how = f"Say the name of a file in {GROUPS.get(group, group)}/, without the folder and without .yaml."
+        return ConfigError.at(word, f"is no name. {how} {suggestion(Path(name).stem, options)}")
     allowed = suggestion(name, options) if options else "There is none."
-    return ConfigError.at(f"{group}={name}", f'there is no {kind} "{name}". {allowed}')
+    return ConfigError.at(word, f'there is no {kind} "{name}". {allowed}')

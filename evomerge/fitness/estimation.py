@@ -79,5 +79,5 @@ def without_bank(
     subject, verb = " and ".join(f'"{name}"' for name in users), "needs" if len(users) == 1 else "need"
     mend = "Name its file as `bank`; `evomerge calibrate items` fits one."
     for label in [label for label, bank in banks.items() if bank is None and users]:
-        what = f"{subject} {verb} an item bank of every task that is searched on, and this one has none. {mend}"
+        what = f"{subject} {verb} an item bank of every searched task, and this one has none. {mend}"
         yield InitErrorDetails(type=fault(what, at=("tasks", label)), input=None)

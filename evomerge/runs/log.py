@@ -65,7 +65,10 @@ class RunLog:
             ConfigError: If the folder holds a run already.
         """
         check_free(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError.at(str(folder), f"cannot be made: {error.strerror}. Choose another run_dir.") from None
         lock = _locked(folder)
         draft = folder / f".{FILE_NAME}"
         draft.unlink(missing_ok=True)

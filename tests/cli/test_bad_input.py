@@ -163,6 +163,17 @@ def test_things_that_are_not_there(
     assert sorted(desk.rglob("*")) == before
 
 
+def test_what_the_machine_refuses_is_said_in_one_line(
+    desk: Path, zoo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = f"models: {{a: {zoo}/math, b: {zoo}/ja}}\nblends: {{mix: {{experts: [a, b], rules: [{{use: linear}}]}}}}\n"
+    (desk / "recipe.yaml").write_text(f"evomerge: recipe/1\n{recipe}")
+    assert main(["convert", "recipe.yaml", "fitness/two.yaml/x.yaml"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("evomerge convert: [Errno 20] Not a directory: ")
+    assert len(message.splitlines()) == 1
+
+
 def test_validate_names_all_problems_of_all_files(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     replace(desk / "search_spaces" / "tiny.yaml", "float: [-30, 30]", "float: [30, -30]")
     replace(desk / "fitness" / "two.yaml", "search: 0.4", "search: 0.9")
@@ -256,6 +267,8 @@ def test_validate_praises_sound_files(desk: Path, capsys: pytest.CaptureFixture[
         ("optimizer.populaton=5", 'optimizer: "populaton" is not a known key.'),
         ("--candidate=5", "--candidate=5"),
         ("executor.device=gpu", 'executor.device: this machine has no device "gpu". Allowed: auto, cpu'),
+        ("run_dir=", "run_dir: names no folder. Name one, or leave the key out."),
+        ("run_dir=fitness/two.yaml/x", "fitness/two.yaml/x: cannot be made: Not a directory. Choose another run_dir."),
         ("candidate=5", 'candidate: is not a known key. Did you mean "candidates"?'),
         ("zoo=${nothing}", "zoo: Interpolation key 'nothing' not found."),
     ],

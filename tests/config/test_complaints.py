@@ -32,6 +32,12 @@ def complaint(*words: str) -> str:
         (["optimizer=nsga5"], 'optimizer=nsga5: there is no optimizer "nsga5". Did you mean "nsga'),
         (["search_space=tpyo"], 'search_space=tpyo: there is no search space "tpyo". Allowed: zoo, zoo_breed, '),
         (["experiment=zo_front"], 'experiment=zo_front: there is no experiment "zo_front". Did you mean "zoo_front"?'),
+        (
+            ["search_space=search_spaces/zoo.yaml"],
+            "search_space=search_spaces/zoo.yaml: is no name. Say the name of a file in search_spaces/, without the "
+            'folder and without .yaml. Did you mean "zoo"?',
+        ),
+        (["search_space=/tmp/zoo_ties.yaml"], "/tmp/zoo_ties.yaml: is no name. "),
         ([], "fitness: none is named. Say fitness=NAME; `evomerge ls fitness` lists what there is."),
         (["candidate=5"], 'candidate: is not a known key. Did you mean "candidates"?'),
         (["~seeed"], 'seeed: is not a known key. Did you mean "seed"?'),

@@ -99,13 +99,13 @@ def test_all_problems_come_at_once() -> None:
         ),
         (
             {"estimator": {"name": "eap"}, "selector": {"name": "random"}},
-            'tasks.b: "eap" needs an item bank of every task that is searched on, and this one has none. '
+            'tasks.b: "eap" needs an item bank of every searched task, and this one has none. '
             "Name its file as `bank`; `evomerge calibrate items` fits one.",
         ),
         (
             {"estimator": {"name": "p_irt"}},
-            'tasks.b: "p_irt" and "anchors" need an item bank of every task that is searched on, and this one '
-            "has none. Name its file as `bank`; `evomerge calibrate items` fits one.",
+            'tasks.b: "p_irt" and "anchors" need an item bank of every searched task, and this one has none. '
+            "Name its file as `bank`; `evomerge calibrate items` fits one.",
         ),
     ],
 )
