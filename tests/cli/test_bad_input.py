@@ -170,7 +170,7 @@ def test_what_the_machine_refuses_is_said_in_one_line(
     (desk / "recipe.yaml").write_text(f"evomerge: recipe/1\n{recipe}")
     assert main(["convert", "recipe.yaml", "fitness/two.yaml/x.yaml"]) == 1
     message = capsys.readouterr().err
-    assert message.startswith("evomerge convert: [Errno 20] Not a directory: ")
+    assert message.startswith("evomerge convert: [Errno ")
     assert len(message.splitlines()) == 1
 
 
