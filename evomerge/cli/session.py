@@ -66,14 +66,14 @@ def go_on(settings: Settings, run_dir: Path) -> int:
 
 
 def _check_continues(study: Study, log: RunLog) -> None:
-    """Refuse a larger budget that would have made other proposals from the beginning on."""
+    """Refuse a budget that would have made other proposals from the beginning on."""
     if not any(isinstance(event, Asked) for event in log.events()):
         return
     try:
         replay(log, study.optimizer(), examiner_of(log, study.fitness, study.settings.seed))
     except EvomergeError as error:
         name = study.settings.optimizer["name"]
-        why = f"{name} plans for its budget, and with a larger one it would not have proposed what this log holds"
+        why = f"{name} plans for its budget, and with another one it would not have proposed what this log holds"
         how = f"Start a new run: `evomerge search … start_from={log.folder}` begins with what this one found."
         raise ConfigError.at(f"{log.folder}: --candidates", f"{why}. {how}") from error
 

@@ -18,6 +18,8 @@ from transformers import AutoModelForCausalLM
 
 from evomerge.cli import main
 from evomerge.runs import Asked, Assessed, RunLog, Told
+from evomerge.runs.state import state_of
+from evomerge.settings import load_settings
 from tests.test_search import essence
 
 SEARCH = ["search", "search_space=tiny", "candidates=12", "finalists=2"]
@@ -125,6 +127,33 @@ def test_a_finished_run_is_not_searched_again_but_may_grow(run_dir: Path, capsys
     assert ("told", 15) in after
 
 
+def test_a_run_may_end_sooner(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut(run_dir, "Told", 5)
+    num_asked = sum(key[0] == "asked" for key in facts(run_dir))  # type: ignore[index]
+    before = snapshot(run_dir)
+    capsys.readouterr()
+    assert main(["resume", str(run_dir), "--candidates", "4"]) == 2
+    assert f"--candidates: 4 are fewer than the {num_asked} that were asked already." in capsys.readouterr().err
+    assert main(["resume", str(run_dir), "--seconds", "-1"]) == 2
+    assert "resume: seconds: -1.0 is not above 0. Give more than 0." in capsys.readouterr().err
+    assert snapshot(run_dir) == before
+
+    assert main(["resume", str(run_dir), f"candidates={num_asked}"]) == 0
+    after = facts(run_dir)
+    assert ("told", num_asked - 1) in after
+    assert ("asked", num_asked) not in after
+    assert load_settings(run_dir).candidates == num_asked
+    assert state_of(run_dir).phase == "finished"
+
+
+def test_a_run_that_spent_its_answers_may_get_more(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*NSGA2, "items=90", "run_dir=runs/short"]) == 0
+    short = state_of(Path("runs/short")).scored
+    assert short < 12
+    assert main(["resume", "runs/short", "--items", "1000"]) == 0
+    assert state_of(Path("runs/short")).scored == 12
+
+
 def test_a_run_starts_from_the_finalists_of_another(run_dir: Path) -> None:
     portfolio = ["fitness=one", "optimizer=ng_portfolio", "optimizer.population=4"]
     assert main([*SEARCH, *portfolio, "start_from=runs/a", "run_dir=runs/b"]) == 0
@@ -166,7 +195,7 @@ def test_an_optimiser_that_plans_for_its_budget_does_not_grow(desk: Path, capsys
     before = snapshot(run_dir)
     capsys.readouterr()
     assert main(["resume", str(run_dir), "--candidates", "40"]) == 2
-    assert "--candidates: map plans for its budget, and with a larger one it would not" in capsys.readouterr().err
+    assert "--candidates: map plans for its budget, and with another one it would not" in capsys.readouterr().err
     assert snapshot(run_dir) == before
 
 
