@@ -160,8 +160,7 @@ def _bound(
     """A space of genes."""
     document = document.model_copy(update={"calibration": _calibration(document, where)})
     _check_statistics(document, models, where)
-    space = fitted(document, models, checkpoints, where)
-    return dataclasses.replace(space, seeds=(*genomes_of(settings.starts, space.genes), *space.seeds))
+    return fitted(document, models, checkpoints, where)
 
 
 def fitted(

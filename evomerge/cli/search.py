@@ -21,7 +21,7 @@ from evomerge.cli.words import without_dashes
 from evomerge.config.complaints import in_our_words
 from evomerge.config.rooms import GROUPS, register
 from evomerge.documents import parse
-from evomerge.errors import ConfigError, EvomergeError
+from evomerge.errors import ConfigError, EvomergeError, Problem
 from evomerge.settings import Settings
 from evomerge.study import rooted
 
@@ -30,6 +30,9 @@ Act: TypeAlias = Callable[[Settings, Path], int]
 
 _KEYS = (Settings.model_fields.keys() - {"starts", "files"}) | {"experiment", "run_dir", "zoo"}
 """What may be given on the command line."""
+
+_CHOICES = ("search_space", "fitness", "optimizer", "executor")
+"""What is named, each from its own folder."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -53,6 +56,7 @@ def compose(argv: Sequence[str], command: str, act: Act) -> int:
         act: What is done, once for every combination.
     """
     register()
+    _check_choices(argv)
 
     def task(config: DictConfig) -> None:
         _act(config, command, act)
@@ -68,6 +72,16 @@ def compose(argv: Sequence[str], command: str, act: Act) -> int:
     finally:
         sys.argv = former
     return 0
+
+
+def _check_choices(words: Sequence[str]) -> None:
+    """Hydra takes the lack of what every search needs for a bug."""
+    problems: list[Problem] = []
+    for word in words:
+        group, _, name = word.lstrip("~").partition("=")
+        if group in _CHOICES and (word.startswith("~") or name in ("", "null")):
+            problems.append(Problem(word, f"a search needs one. Say {group}=NAME."))
+    ConfigError.raise_if_any(problems)
 
 
 def _examples(argv: Sequence[str]) -> list[str]:

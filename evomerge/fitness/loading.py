@@ -134,7 +134,12 @@ class _Library:
         if name in self.shipped:
             return self.shipped[name], False
         close = difflib.get_close_matches(name, [*self._own, *self.shipped], n=3)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"Your folders have: {', '.join(sorted(self._own))}."
+        own = (
+            f"Your folders have: {', '.join(sorted(self._own))}."
+            if self._own
+            else "`include` names no folder of yours."
+        )
+        hint = f"Did you mean {' or '.join(close)}?" if close else own
         advice = "A group is named by its tasks. The folder of your own tasks goes to `include`."
         unread = "".join(f" {file} is not YAML and was left out." for file in self._unreadable())
         raise ConfigError.at(where, f'there is no lm-eval task "{name}". {hint} {advice}{unread}')

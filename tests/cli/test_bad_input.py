@@ -267,6 +267,8 @@ def test_validate_praises_sound_files(desk: Path, capsys: pytest.CaptureFixture[
         ("optimizer.populaton=5", 'optimizer: "populaton" is not a known key.'),
         ("--candidate=5", "--candidate=5"),
         ("executor.device=gpu", 'executor.device: this machine has no device "gpu". Allowed: auto, cpu'),
+        ("fitness=null", "fitness=null: a search needs one. Say fitness=NAME."),
+        ("~optimizer", "~optimizer: a search needs one. Say optimizer=NAME."),
         ("run_dir=", "run_dir: names no folder. Name one, or leave the key out."),
         ("run_dir=fitness/two.yaml/x", "fitness/two.yaml/x: cannot be made: Not a directory. Choose another run_dir."),
         ("candidate=5", 'candidate: is not a known key. Did you mean "candidates"?'),

@@ -190,7 +190,7 @@ def test_changed_files_stop_a_resumption(run_dir: Path, capsys: pytest.CaptureFi
 
 def test_an_optimiser_that_plans_for_its_budget_does_not_grow(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_dir = desk / "runs" / "planned"
-    planned = ["fitness=two", "optimizer=map", "optimizer.population=4", f"run_dir={run_dir}"]
+    planned = ["fitness=two", "optimizer=map", "optimizer.population=4", "optimizer.budget=null", f"run_dir={run_dir}"]
     assert main([*SEARCH, *planned]) == 0
     before = snapshot(run_dir)
     capsys.readouterr()
