@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import itertools
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+from evomerge.errors import ConfigError
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,16 +35,19 @@ class Parser(argparse.ArgumentParser):
             elif option is not None:
                 option = option if _takes_pairs(option) else None
                 yield word
-            elif equals and f"--{key}" in self._option_string_actions:
+            elif not equals or Path(word).exists():  # as folders of a sweep do, which are called after its settings
+                yield word
+            elif f"--{key}" in self._option_string_actions:
                 yield f"--{word}"
             else:
-                yield value if equals and key in named else word
+                yield value if key in named else word
 
 
 def value_of(key: str, words: Sequence[str]) -> str | None:
-    """The last value of a key, `KEY=VALUE` or `--KEY VALUE`; None where it has none."""
-    found = [word.partition("=")[2] for word in without_dashes(words, {key}) if word.startswith(f"{key}=")]
-    return found[-1] if found else None
+    """The value of a key, `KEY=VALUE` or `--KEY VALUE`; None where it has none."""
+    joined = [word.partition("=")[2] for word in words if word.removeprefix("--").startswith(f"{key}=")]
+    apart = [value for word, value in itertools.pairwise(words) if word == f"--{key}"]
+    return next(iter([*joined, *apart]), None)
 
 
 def _takes_pairs(option: argparse.Action) -> bool:
@@ -59,15 +67,20 @@ def without_dashes(words: Sequence[str], keys: Collection[str]) -> list[str]:
     Args:
         words: Of a command line.
         keys: The settings that there are; `--fitness.rotation` belongs to `fitness`. Other options stay as they are.
+
+    Raises:
+        ConfigError: If an option is nearly one of them.
     """
     found: list[str] = []
     rest = iter(words)
     for word in rest:
-        key = word.removeprefix("--").partition("=")[0]
-        if not word.startswith("--") or key.partition(".")[0] not in keys:
-            found.append(word)
-        elif "=" in word:
-            found.append(word.removeprefix("--"))
+        given, equals, value = word.removeprefix("--").partition("=")
+        key = given.replace("-", "_")
+        is_setting = word.startswith("--") and key.partition(".")[0] in keys
+        if is_setting:
+            found.append(f"{key}={value if equals else next(rest, '')}")
+        elif word.startswith("--") and (close := difflib.get_close_matches(key, keys, n=1, cutoff=0.75)):
+            raise ConfigError.at(word, f'is not a known key. Did you mean "{close[0]}"?')
         else:
-            found.append(f"{key}={next(rest, '')}")
+            found.append(word)
     return found

@@ -1,11 +1,13 @@
 """Settings with and without dashes."""
 
+from pathlib import Path
+
 import pytest
 
 from evomerge.cli.words import Parser, device, without_dashes
 from evomerge.errors import ConfigError
 
-KEYS = {"zoo", "seed", "fitness"}
+KEYS = {"zoo", "seed", "fitness", "run_dir"}
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,7 @@ KEYS = {"zoo", "seed", "fitness"}
     [
         (["--zoo=x", "seed=1"], ["zoo=x", "seed=1"]),
         (["--zoo", "x", "--seed", "1", "-m"], ["zoo=x", "seed=1", "-m"]),
+        (["--run-dir", "a-b", "--run_dir=c"], ["run_dir=a-b", "run_dir=c"]),
         (["--fitness.rotation=1"], ["fitness.rotation=1"]),
         (["-m", "--cfg", "job", "--measure", "3", "zoo=x"], ["-m", "--cfg", "job", "--measure", "3", "zoo=x"]),
         (["+fitness.a=--zoo"], ["+fitness.a=--zoo"]),
@@ -20,6 +23,17 @@ KEYS = {"zoo", "seed", "fitness"}
 )
 def test_settings_lose_their_dashes_and_options_keep_theirs(words: list[str], same: list[str]) -> None:
     assert without_dashes(words, KEYS) == same
+
+
+def test_an_option_that_is_nearly_a_setting_is_told() -> None:
+    with pytest.raises(ConfigError, match=r'--fitnes=x: is not a known key\. Did you mean "fitness"\?'):
+        without_dashes(["--fitnes=x"], KEYS)
+
+
+def test_a_folder_that_is_called_after_settings_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zoo=x,seed=1").mkdir()
+    assert parser().parse_args(["zoo=x,seed=1", "zoo=y"]).models == ["zoo=x,seed=1"]
 
 
 def parser() -> Parser:
