@@ -15,7 +15,7 @@ from evomerge.checkpoints import Checkpoint, check_mergeable, check_routable, di
 from evomerge.documents import Tree, parse, tree_of
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
-from evomerge.execution.device import resolve_device
+from evomerge.execution.device import check_gpus, resolve_device
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
 from evomerge.fitness import Fitness, FitnessSpec
@@ -80,12 +80,16 @@ class Study:
         return Budget(settings.candidates, settings.items, settings.tokens, settings.seconds)
 
     def check_machine(self) -> None:
-        """Refuse a device that this machine lacks.
+        """Refuse devices that this machine lacks; those of a cluster are its own affair.
 
         Raises:
             ConfigError: If it does.
         """
-        _device(self.settings.executor)
+        match self.settings.executor:
+            case RaySettings(address=None, workers=workers, gpus=gpus):
+                check_gpus(workers, gpus, "executor.gpus")
+            case InlineSettings(device=device):
+                resolve_device(device, "executor.device")
 
     def executor(self) -> Executor:
         """A running executor; the caller closes it."""

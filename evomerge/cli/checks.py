@@ -46,12 +46,13 @@ class Sound:
     spec: FitnessSpec | None = None
 
 
-def check(tree: Mapping[str, Tree], where: str, *, with_data: bool) -> Sound:
+def check(tree: Mapping[str, Tree], where: str, shelf: Path | None, *, with_data: bool) -> Sound:
     """Check a file of any kind that evomerge reads.
 
     Args:
         tree: Its plain data.
         where: Its name, for messages.
+        shelf: Where else the models of a mergekit file are looked for.
         with_data: Whether tasks are loaded with their data, which may be fetched for it.
 
     Raises:
@@ -66,10 +67,10 @@ def check(tree: Mapping[str, Tree], where: str, *, with_data: bool) -> Sound:
         recipe = parse(Recipe, tree, where)
         return _recipe(recipe, where, f"recipe, {recipe.digest[:12]}")
     if is_mergekit(tree):
-        reading = read_mergekit(tree, where, locator())
+        reading = read_mergekit(tree, where, locator(shelf))
         return _recipe(reading.recipe, where, f"mergekit recipe, {reading.recipe.digest[:12]}", reading.remarks)
     if is_evolve(tree):
-        convert_evolve(tree, where, locator())
+        convert_evolve(tree, where, locator(shelf))
         return Sound("mergekit-evolve file; `evomerge convert` makes a search of it")
     if "defaults" in tree:
         how = f"`evomerge plan experiment={Path(where).stem}` checks it, with the space and the fitness that it names."

@@ -42,6 +42,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _plan(settings: Settings, given: argparse.Namespace) -> int:
     study = assemble(settings)
+    study.check_machine()
     whole = study.fitness
     study = _lightened(study)
     executor = study.executor()

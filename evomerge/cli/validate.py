@@ -21,12 +21,13 @@ def run(argv: Sequence[str]) -> int:
         "files", nargs="+", type=Path, help="search spaces, fitnesses, recipes, or files for mergekit"
     )
     arguments.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in the files")
+    arguments.add_argument("--models", type=Path, help="where else the models of a mergekit file are looked for")
     arguments.add_argument("--data", action="store_true", help="load the data of tasks too; fetches what is not here")
     given = arguments.parse_args(argv)
     sound: dict[str, Sound] = {}
     for path in given.files:
         try:
-            sound[str(path)] = check(read_resolved(path, given.zoo), str(path), with_data=given.data)
+            sound[str(path)] = check(read_resolved(path, given.zoo), str(path), given.models, with_data=given.data)
         except ConfigError as error:
             print(error, *zoo_hint(error, given.zoo), sep="\n", file=sys.stderr)
     spaces = [found.models for found in sound.values() if found.models]

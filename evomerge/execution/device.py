@@ -1,4 +1,4 @@
-"""The device that models are on: `auto`, or one that this machine has."""
+"""The devices that models are on: `auto`, or those that this machine has."""
 
 from __future__ import annotations
 
@@ -29,3 +29,23 @@ def resolve_device(name: str, where: str) -> str:
         known = ["auto", "cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         raise ConfigError.at(where, f'this machine has no device "{name}". Allowed: {", ".join(known)}.') from None
     return name
+
+
+def check_gpus(num_workers: int, num_gpus: float, where: str) -> None:
+    """Refuse workers that would wait for ever for their share of this machine's GPUs.
+
+    Args:
+        num_workers: How many.
+        num_gpus: GPUs of each; less than 1 is a part of one. 0: none is wanted.
+        where: Who asks for them, for messages.
+
+    Raises:
+        ConfigError: If there are too few.
+    """
+    if num_gpus == 0:
+        return
+    there = torch.cuda.device_count()
+    fitting = int(there * (1 // num_gpus)) if num_gpus < 1 else int(there // num_gpus)
+    if num_workers > fitting:
+        what = f"{fitting} workers with {num_gpus:g} each fit the {there} GPUs of this machine, not {num_workers}."
+        raise ConfigError.at(where, f"{what} Ask for fewer, or name a cluster: executor.address=auto.")

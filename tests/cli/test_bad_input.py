@@ -1,6 +1,7 @@
 """Bad input: one clear message with file, key, what is allowed and what to do, and nothing is touched."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,12 @@ def test_settings_out_of_range(desk: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_zoo_that_is_not_there(desk: Path, capsys: pytest.CaptureFixture[str], command: list[str], zoo: str) -> None:
     hint = f"There is no zoo in {zoo}. Make it: `evomerge zoo build {zoo}`; or say where it is: zoo=FOLDER."
     assert complaint(command, capsys).splitlines()[-1] == hint
+
+
+def test_more_gpus_than_there_are(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = complaint([*SEARCH, "executor=ray", "executor.workers=90", "executor.gpus=0.5"], capsys)
+    assert re.search(r"executor.gpus: \d+ workers with 0.5 each fit the \d+ GPUs of this machine, not 90\.", message)
+    assert not (desk / "runs").exists()
 
 
 def test_a_sweep_into_one_folder(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:

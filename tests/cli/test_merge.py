@@ -165,6 +165,8 @@ def test_an_evolve_file_becomes_a_search(desk: Path, zoo: Path, capsys: pytest.C
     genome = {"models": ["math", "ja"], "base_model": "base", "merge_method": "ties", "filters": ["mlp"]}
     tree = {"genome": genome, "tasks": [{"name": "zoo_math_en_mc"}, {"name": "zoo_form_ja_mc"}]}
     write(tree | {"apply_chat_template": False, "limit": 8}, "old.yaml")
+    assert main(["validate", "old.yaml", "--models", str(zoo)]) == 0
+    capsys.readouterr()
     assert main(["convert", "old.yaml", "--models", str(zoo)]) == 0
     assert "evomerge search search_space=old fitness=old" in capsys.readouterr().out
     assert main(["validate", "search_spaces/old.yaml"]) == 0
