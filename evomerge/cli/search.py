@@ -54,12 +54,16 @@ def compose(argv: Sequence[str], command: str, act: Act) -> int:
         argv: Overrides and options of Hydra's.
         command: For messages.
         act: What is done, once for every combination.
+
+    Returns:
+        0, or 2 if runs of a sweep were left out because of their settings.
     """
     register()
     _check_choices(argv)
+    statuses = [0]
 
     def task(config: DictConfig) -> None:
-        _act(config, command, act)
+        statuses.append(_act(config, command, act))
 
     app = hydra.main(version_base="1.3", config_path=None, config_name="search")(task)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that it raises what it would print
@@ -71,7 +75,7 @@ def compose(argv: Sequence[str], command: str, act: Act) -> int:
         raise in_our_words(complaint, _KEYS) from None
     finally:
         sys.argv = former
-    return 0
+    return max(statuses)
 
 
 def _check_choices(words: Sequence[str]) -> None:
@@ -98,19 +102,26 @@ def _check_folders(argv: Sequence[str]) -> None:
         raise ConfigError.at("evomerge search: run_dir", f"{what} 'run_dir=runs/mine-${{optimizer.name}}-${{seed}}'.")
 
 
-def _act(config: DictConfig, command: str, act: Act) -> None:
-    """One run. Hydra would print a traceback for an exception and goes on to the next run of a sweep for none."""
+def _act(config: DictConfig, command: str, act: Act) -> int:
+    """One run, and its status. For an exception Hydra would print a traceback.
+
+    A sweep goes on where the settings of one run do not suit each other, and ends for all else.
+    """
     try:
         settings, run_dir = _read(config)
         status = act(settings, run_dir)
     except ConfigError as error:
         print(error, *_changed(error), *zoo_hint(error, _zoo(config)), sep="\n", file=sys.stderr)
-        sys.exit(2)
+        if HydraConfig.get().mode is not RunMode.MULTIRUN:
+            sys.exit(2)
+        print(f"This run of the sweep is left out: {' '.join(_words())}", file=sys.stderr)
+        return 2
     except (EvomergeError, OSError) as error:
         print(f"evomerge {command}: {error}", file=sys.stderr)
         sys.exit(1)
     if status:
         sys.exit(status)
+    return 0
 
 
 def _zoo(config: DictConfig) -> str:

@@ -199,6 +199,19 @@ def test_an_optimiser_that_plans_for_its_budget_does_not_grow(desk: Path, capsys
     assert snapshot(run_dir) == before
 
 
+def test_a_sweep_goes_on_where_one_run_cannot_be(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["search", "-m", "search_space=tiny", "fitness=two", "candidates=2", "finalists=1"]
+    assert main([*argv, "optimizer=random,cma_lr,nsga2"]) == 2
+    (sweep,) = (desk / "runs").iterdir()
+    assert {name.rpartition("optimizer=")[2] for name in map(str, sweep.glob("*/run.db"))} == {
+        "random/run.db",
+        "nsga2/run.db",
+    }
+    message = capsys.readouterr().err
+    assert '"cma_lr" takes one objective, but the fitness has 2' in message
+    assert re.search("This run of the sweep is left out: .*optimizer=cma_lr", message)
+
+
 def test_a_sweep_makes_one_folder_per_run(desk: Path) -> None:
     argv = ["search", "-m", "search_space=tiny", "fitness=one", "candidates=4", "finalists=1"]
     assert main([*argv, "seed=1", "optimizer=random,nsga2"]) == 0
