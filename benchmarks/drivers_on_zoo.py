@@ -38,7 +38,7 @@ VOLUME = HV(ref_point=np.ones(len(SKILLS)))
 ONE_OBJECTIVE = (
     "~fitness.objectives.math",
     "~fitness.objectives.japanese",
-    f"+fitness.objectives.mean=[{','.join(SKILLS)}]",
+    f"fitness.objectives.mean=[{','.join(SKILLS)}]",
 )
 KEY = ("driver", "space", "candidates", "items", "finalists", "seed", "zoo")
 

@@ -167,16 +167,21 @@ def tree_of(value: pydantic.BaseModel) -> dict[str, Tree]:
     return value.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def fault(message: str) -> PydanticCustomError:
-    """An error for validators whose text reaches the user as it is."""
-    return PydanticCustomError("fault", "{message}", {"message": message})
+def fault(message: str, at: tuple[str | int, ...] | None = None) -> PydanticCustomError:
+    """An error for validators whose text reaches the user as it is.
+
+    Args:
+        message: What is wrong, what is allowed and what to do.
+        at: Where in the whole document, if that is elsewhere than what is validated.
+    """
+    return PydanticCustomError("fault", "{message}", {"message": message, "at": at})
 
 
 def faults_at(place: tuple[str | int, ...], error: pydantic.ValidationError) -> list[InitErrorDetails]:
     """The faults of a part of a document, as faults of the whole that has it at `place`."""
     return [
         InitErrorDetails(
-            type=fault(details["msg"]) if details["type"] == "fault" else details["type"],
+            type=fault(details["msg"], details["ctx"]["at"]) if details["type"] == "fault" else details["type"],
             loc=(*place, *details["loc"]),
             input=details["input"],
             ctx=details.get("ctx", {}),
@@ -218,7 +223,7 @@ def _problem(details: ErrorDetails, where: str) -> Problem:
         message = f'"{path[-1]}" is missing. Add it.'
         path = path[:-1]
     elif details["type"] == "fault":
-        message = details["msg"]
+        message, path = details["msg"], details["ctx"]["at"] or path
     elif details["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", details["ctx"]["expected"])
         message = f'"{details["input"]}" is not allowed. {suggestion(str(details["input"]), allowed)}'

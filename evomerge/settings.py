@@ -129,6 +129,7 @@ def load_settings(run_dir: Path) -> Settings:
 
 
 def save_settings(settings: Settings, run_dir: Path) -> None:
-    """Keep settings in a run's folder."""
-    text = dump_yaml(tree_of(settings))
-    (run_dir / FILE_NAME).write_text(text, encoding="utf-8")
+    """Keep settings in a run's folder; a crash leaves the former or the new ones."""
+    draft = run_dir / f".{FILE_NAME}"
+    draft.write_text(dump_yaml(tree_of(settings)), encoding="utf-8")
+    draft.replace(run_dir / FILE_NAME)

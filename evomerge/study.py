@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from evomerge import seeds
 from evomerge.checkpoints import Checkpoint, check_mergeable, digest_of, merge_problems, route_problems, stretches_of
 from evomerge.documents import Tree, parse, tree_of
 from evomerge.errors import ConfigError, Problem
 from evomerge.execution import Executor
+from evomerge.execution.device import check_gpus, resolve_device
 from evomerge.execution.inline import InlineExecutor
 from evomerge.execution.worker import WorkerPlan
 from evomerge.fitness import Fitness, FitnessSpec
@@ -89,6 +88,18 @@ class Study:
         settings = self.settings
         return Budget(settings.candidates, settings.items, settings.tokens, settings.seconds)
 
+    def check_machine(self) -> None:
+        """Refuse devices that this machine lacks; those of a cluster are its own affair.
+
+        Raises:
+            ConfigError: If it does.
+        """
+        match self.settings.executor:
+            case RaySettings(address=None, workers=workers, gpus=gpus):
+                check_gpus(workers, gpus, "executor.gpus")
+            case InlineSettings(device=device):
+                resolve_device(device, "executor.device")
+
     def executor(self) -> Executor:
         """A running executor; the caller closes it."""
         return open_executor(self.settings, self.worker_plan())
@@ -148,7 +159,7 @@ def open_space(settings: Settings) -> SearchSpace | LineageSpace:
     if isinstance(document, BreedFile):
         check_mergeable(checkpoints, where)
     else:
-        _check_layers(document, checkpoints, where)
+        check_layers(document, checkpoints, where)
     models = {
         name: document.models[name].model_copy(update={"digest": digest_of(checkpoint)})
         for name, checkpoint in checkpoints.items()
@@ -168,8 +179,12 @@ def _bound(
     return bind(document, models, {name: one.num_layers for name, one in checkpoints.items()}, where)
 
 
-def _check_layers(document: SpaceFile, checkpoints: Mapping[str, Checkpoint], where: str) -> None:
-    """Refuse models that do not go together, and layers that they do not have, before a file of weights is read."""
+def check_layers(document: SpaceFile, checkpoints: Mapping[str, Checkpoint], where: str) -> None:
+    """Refuse models that do not go together, and layers that they do not have, before a file of weights is read.
+
+    Raises:
+        ConfigError: With all problems.
+    """
     depths = {name: checkpoint.num_layers for name, checkpoint in checkpoints.items()}
     problems = merge_problems(checkpoints, where, kin_in(document, where))
     if document.route is not None and not problems:
@@ -292,9 +307,7 @@ def _digest(tree: Tree) -> str:
 def _device(executor: InlineSettings | RaySettings) -> str:
     if isinstance(executor, RaySettings):
         return "cuda" if executor.gpus else "cpu"
-    if executor.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return executor.device
+    return resolve_device(executor.device, "executor.device")
 
 
 def _some_recipe(space: SearchSpace | LineageSpace) -> Recipe:

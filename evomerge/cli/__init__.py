@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from evomerge import __version__
+from evomerge.cli.hints import zoo_hint
+from evomerge.cli.words import Parser, value_of
 from evomerge.errors import ConfigError, EvomergeError
 
 COMMANDS = {
@@ -55,22 +58,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Commands import torch and lm-eval, which takes seconds; only the one asked for does.
         status: int = importlib.import_module(f"evomerge.cli.{words[0]}").run(words[1:])
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error, *zoo_hint(error, value_of("zoo", words) or "zoo"), sep="\n", file=sys.stderr)
         return 2
-    except EvomergeError as error:
-        print(f"evomerge {words[0]}: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # of `evomerge … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at the end
         return 141
+    except (EvomergeError, OSError) as error:  # a full disk, a folder that may not be written, and their like
+        print(f"evomerge {words[0]}: {error}", file=sys.stderr)
+        return 1
     return status
 
 
 def parser(command: str, **more: Any) -> argparse.ArgumentParser:
     """An argument parser for one command."""
-    return argparse.ArgumentParser(prog=f"evomerge {command}", description=COMMANDS[command], **more)
+    return Parser(prog=f"evomerge {command}", description=COMMANDS[command], **more)
 
 
 def _overview(words: list[str]) -> int:
@@ -81,7 +84,9 @@ def _overview(words: list[str]) -> int:
     lines = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
     text = f"usage: evomerge COMMAND …\n\n{lines}\n\n`evomerge COMMAND --help` says more."
     if words and words[0] not in ("-h", "--help"):
-        print(f'evomerge: there is no command "{words[0]}".\n\n{text}', file=sys.stderr)
+        close = difflib.get_close_matches(words[0], COMMANDS, n=1)
+        hint = f' Did you mean "{close[0]}"?' if close else ""
+        print(f'evomerge: there is no command "{words[0]}".{hint}\n\n{text}', file=sys.stderr)
         return 2
     print(text)
     return 0

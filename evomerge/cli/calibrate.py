@@ -10,8 +10,9 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from evomerge.checkpoints import Checkpoint
-from evomerge.cli import COMMANDS
+from evomerge.cli import parser
 from evomerge.cli.bars import progress_bar
+from evomerge.cli.words import device
 from evomerge.config.files import read_resolved
 from evomerge.documents import parse
 from evomerge.errors import ConfigError
@@ -47,7 +48,7 @@ def _measure_statistics(given: argparse.Namespace) -> int:
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    arguments = argparse.ArgumentParser(prog="evomerge calibrate", description=COMMANDS["calibrate"])
+    arguments = parser("calibrate")
     commands = arguments.add_subparsers(required=True, metavar="statistics|items")
     _add_statistics(commands)
     _add_items(commands)
@@ -71,7 +72,7 @@ def _add_statistics(commands: argparse._SubParsersAction[argparse.ArgumentParser
     command.add_argument("--labels", default="data", help="data, or sampled: the true Fisher (default: data)")
     command.add_argument("--seed", type=int, default=0, help="of sampled labels")
     command.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in search spaces")
-    command.add_argument("--device", default="cpu")
+    command.add_argument("--device", type=device, default="cpu", help="cpu, cuda:0 or auto (default: cpu)")
     command.add_argument("--threads", type=int, default=1)
     command.set_defaults(action=_measure_statistics)
 
@@ -96,7 +97,7 @@ def _add_items(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     command.add_argument(
         "--out", type=Path, help="folder (default: where the fitness document says, else banks/LABEL.safetensors)"
     )
-    command.add_argument("--device", default="cpu")
+    command.add_argument("--device", type=device, default="cpu", help="cpu, cuda:0 or auto (default: cpu)")
     command.add_argument("--threads", type=int, default=1)
     command.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in the file")
     command.set_defaults(action=_fit_banks)

@@ -20,7 +20,7 @@ from evomerge.report.summary import duration
 from evomerge.report.verdict import CLEAR
 from evomerge.report.yardstick import of_objectives
 from evomerge.runs.front import Losses, point_in_words
-from evomerge.runs.log import FILE_NAME
+from evomerge.runs.log import FILE_NAME, check_there
 
 
 def run(argv: Sequence[str]) -> int:
@@ -48,7 +48,9 @@ def run(argv: Sequence[str]) -> int:
 def _folders(path: Path) -> list[Path]:
     """The run in a folder, or all runs below it."""
     below = sorted(file.parent for file in path.glob(f"**/{FILE_NAME}"))
-    return [path] if (path / FILE_NAME).is_file() or not below else below
+    if not below:
+        check_there(path)
+    return [path] if path in below else below
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from evomerge.cli import parser
 from evomerge.cli.scoring import alone, read_fitness
+from evomerge.cli.words import device
 from evomerge.errors import ConfigError, EvomergeError
 from evomerge.execution import Job
 from evomerge.execution.inline import InlineExecutor
@@ -49,7 +50,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     arguments.add_argument("model", type=Path, help="a checkpoint's folder, or a recipe.yaml")
     arguments.add_argument("--fitness", required=True, help="a name in fitness/, or a file")
     arguments.add_argument("--split", choices=SPLITS, default="selection", help="default: selection")
-    arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--device", type=device, default="cpu", help="cpu, cuda:0 or auto (default: cpu)")
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in the file")
     return arguments.parse_args(argv)

@@ -11,10 +11,12 @@ from rich.table import Table
 
 from evomerge import shipped
 from evomerge.cli import parser
+from evomerge.errors import ConfigError
 from evomerge.optimizers.registry import OPTIMIZERS
 from evomerge.recipe.presets import PRESETS
-from evomerge.runs import Finished, RunLog, Told
 from evomerge.runs.log import FILE_NAME
+from evomerge.runs.state import state_of
+from evomerge.settings import load_settings
 
 Row = tuple[str, str]
 _HYDRAS = re.compile(r"#\s*@")
@@ -28,6 +30,7 @@ def run(argv: Sequence[str]) -> int:
     given = arguments.parse_args(argv)
     for what in [given.what] if given.what else _LISTS:
         table = Table(title=what, title_justify="left", show_header=False, box=None, padding=(0, 3, 0, 1))
+        table.add_column(overflow="fold")
         for name, text in _LISTS[what]():
             table.add_row(name, text)
         Console().print(table)
@@ -56,11 +59,11 @@ def _operators() -> Iterator[Row]:
 
 def _runs() -> Iterator[Row]:
     for file in sorted(Path("runs").glob(f"**/{FILE_NAME}")):
-        with RunLog.read(file.parent) as log:
-            events = list(log.events())
-        told = sum(isinstance(event, Told) for event in events)
-        ended = next((event.reason for event in events if isinstance(event, Finished)), "interrupted or going on")
-        yield str(file.parent), f"{told} candidates; {ended}"
+        try:
+            words = state_of(file.parent).words(load_settings(file.parent).candidates)
+        except ConfigError as error:
+            words = f"cannot be read: {error.problems[0]}"
+        yield str(file.parent), words
 
 
 _LISTS: dict[str, Callable[[], Iterator[Row]]] = {

@@ -13,9 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from evomerge.cli import COMMANDS
+from evomerge.cli import parser
 from evomerge.cli.bars import progress_bar
-from evomerge.cli.search import compose
+from evomerge.cli.search import compose, overrides
 from evomerge.errors import ConfigError
 from evomerge.foresight import Forecast, forecast, measure
 from evomerge.foresight.advice import sentences
@@ -29,15 +29,12 @@ _ENOUGH: Final = 200
 
 def run(argv: Sequence[str]) -> int:
     """Measure, forecast and print. Nothing is written but what --json names."""
-    arguments = argparse.ArgumentParser(
-        prog="evomerge plan",
-        description=COMMANDS["plan"],
-        epilog="Example: evomerge plan search_space=zoo fitness=zoo_mean optimizer=nsga2 candidates=400",
-    )
+    example = "evomerge plan search_space=zoo fitness=zoo_mean optimizer=nsga2 candidates=400"
+    arguments = parser("plan", epilog=f"Example: {example}")
     arguments.add_argument("--measure", type=int, default=5, metavar="N", help="candidates to measure (default: 5)")
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
     arguments.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for `evomerge search`")
-    given = arguments.parse_intermixed_args(argv)
+    given = arguments.parse_intermixed_args(overrides(argv))
     if given.measure < 2:
         raise ConfigError.at("evomerge plan: --measure", "one candidate alone shows no spread. Measure two or more.")
     return compose(given.overrides, "plan", lambda settings, _: _plan(settings, given))
@@ -45,6 +42,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _plan(settings: Settings, given: argparse.Namespace) -> int:
     study = assemble(settings)
+    study.check_machine()
     whole = study.fitness
     study = _lightened(study)
     executor = study.executor()

@@ -12,6 +12,7 @@ from transformers.utils.logging import disable_progress_bar
 from evomerge.cli import parser
 from evomerge.cli.bars import progress_bar
 from evomerge.cli.sources import check_models
+from evomerge.cli.words import device
 from evomerge.documents import Tree
 from evomerge.errors import ConfigError
 from evomerge.merging import Library
@@ -66,7 +67,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     arguments.add_argument("--batch", type=int, help="texts per step; default: the method's")
     arguments.add_argument("--samples", type=int, default=256, help="texts of each file (default: %(default)s)")
     arguments.add_argument("--tokens", type=int, default=512, help="of each text (default: %(default)s)")
-    arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--device", type=device, default="cpu", help="cpu, cuda:0 or auto (default: cpu)")
     arguments.add_argument("--threads", type=int, default=1)
     return arguments.parse_args(argv)
 

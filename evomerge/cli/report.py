@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from evomerge.cli import parser
+from evomerge.fitness.constraints import feasible_first
 from evomerge.report.html import write_report
-from evomerge.report.reading import read_run
+from evomerge.report.reading import Run, read_run
+from evomerge.report.summary import missing
 from evomerge.report.tables import finalists_table
+from evomerge.report.verdict import listed, shown
+from evomerge.runs.results import Results
+from evomerge.runs.state import State, state_of
 
 
 def run(argv: Sequence[str]) -> int:
@@ -18,8 +23,37 @@ def run(argv: Sequence[str]) -> int:
     arguments = parser("report")
     arguments.add_argument("run", type=Path, help="the run's folder")
     given = arguments.parse_args(argv)
+    state = state_of(given.run)
     found = read_run(given.run)
     page = write_report(given.run, found.results, found.settings, found.identity)
-    Console().print(finalists_table(found.results))
+    console = Console()
+    console.print(f"{given.run}: {state.words(found.settings.candidates)}.", highlight=False, soft_wrap=True)
+    if any(one.complete("selection") or one.complete("test") for one in found.results.contenders.values()):
+        console.print(finalists_table(found.results))
+    for sentence in _so_far(found, state):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     print(f"Report: {page}")
     return 0
+
+
+def _so_far(found: Run, state: State) -> Iterator[str]:
+    """What is there of a run that is not finished, and what to do."""
+    if state.phase == "finished":
+        return
+    yield from missing(found.results)
+    if best := _best(found.results):
+        yield best
+    if state.phase == "running":
+        yield "It is going on: look again later."
+    else:
+        yield f"Nothing scored is lost. Go on with it: evomerge resume {found.folder}"
+
+
+def _best(results: Results) -> str | None:
+    """The candidate that the search believes in most; None while nobody has been scored."""
+    if not results.scored:
+        return None
+    losses = feasible_first([one.losses for one in results.scored], [one.violations for one in results.scored])
+    best = results.scored[min(range(len(losses)), key=lambda index: sum(losses[index]))]
+    values = listed([f"{name} {shown(value)}" for name, value in results.values(best).items()])
+    return f"Best so far, as the search believes: candidate {best.number} with {values}, on search items."

@@ -1,33 +1,47 @@
-"""`evomerge resume`: go on with a run that was interrupted, or give a finished one a larger budget."""
+"""`evomerge resume`: go on with a run that was interrupted, or with another budget."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from evomerge.cli import parser
 from evomerge.cli.session import go_on
+from evomerge.documents import parse, tree_of
 from evomerge.errors import ConfigError
-from evomerge.runs import Finished, RunLog
-from evomerge.settings import load_settings, save_settings
+from evomerge.runs import Asked, RunLog
+from evomerge.runs.state import state_of
+from evomerge.settings import Settings, load_settings
+
+_LIMITS = {
+    "candidates": (int, "another budget than the run began with: more goes on, fewer ends it sooner"),
+    "items": (int, "another limit of answers"),
+    "tokens": (int, "another limit of tokens"),
+    "seconds": (float, "another limit of workers' seconds"),
+}
 
 
 def run(argv: Sequence[str]) -> int:
     """Resume a run by replaying its log."""
     arguments = parser("resume")
     arguments.add_argument("run", type=Path, help="the run's folder")
-    arguments.add_argument("--candidates", type=int, help="a larger budget than the run began with")
+    for name, (kind, text) in _LIMITS.items():
+        arguments.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     given = arguments.parse_args(argv)
-    with RunLog.read(given.run) as log:
-        finished = any(isinstance(event, Finished) for event in log.events())
-    settings = load_settings(given.run)
-    if given.candidates is not None:
-        if given.candidates < settings.candidates:
-            what = f"{given.candidates} is below the run's budget of {settings.candidates}. A budget can only grow."
-            raise ConfigError.at("--candidates", what)
-        settings = settings.model_copy(update={"candidates": given.candidates})
-        save_settings(settings, given.run)
-    elif finished:
+    state, settings = state_of(given.run), load_settings(given.run)
+    limits = {name: value for name in _LIMITS if (value := getattr(given, name)) is not None}
+    if state.phase == "finished" and not limits:
         print(f"{given.run} is complete. `evomerge report {given.run}` shows it; --candidates N searches further.")
         return 0
-    return go_on(settings, given.run)
+    return go_on(_limited(settings, limits, given), given.run)
+
+
+def _limited(settings: Settings, limits: dict[str, int | float], given: argparse.Namespace) -> Settings:
+    """The settings with other limits."""
+    with RunLog.read(given.run) as log:
+        num_asked = len(log.numbers(Asked))
+    if limits.get("candidates", num_asked) < num_asked:
+        what = f"{given.candidates} are fewer than the {num_asked} that were asked already. Give {num_asked} or more."
+        raise ConfigError.at("--candidates", what)
+    return parse(Settings, {**tree_of(settings), **limits}, "resume")

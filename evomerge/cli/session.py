@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 
 from evomerge.cli.display import Display, open_display
-from evomerge.errors import ConfigError
+from evomerge.errors import ConfigError, EvomergeError
 from evomerge.execution import Executor
 from evomerge.finals import assess, entries, models_before
 from evomerge.report import intervals
 from evomerge.report.html import write_report
 from evomerge.report.tables import finalists_table
-from evomerge.runs import Finished, RunLog, Started
+from evomerge.runs import Asked, Finished, RunLog, Started
 from evomerge.runs.environment import describe, save_environment
 from evomerge.runs.log import check_free, identity_of
+from evomerge.runs.replay import replay
 from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
-from evomerge.settings import Settings, save_settings
+from evomerge.settings import Settings, load_settings, save_settings
 from evomerge.study import Study, assemble, open_space
 from evomerge.warm_start import starts_of
 
@@ -35,6 +36,7 @@ def begin(settings: Settings, run_dir: Path) -> int:
         starts = starts_of(Path(settings.start_from), open_space(settings))
         settings = settings.model_copy(update={"starts": starts})
     study = assemble(settings)
+    study.check_machine()
     with RunLog.create(run_dir) as log:
         save_settings(settings, run_dir)
         save_environment(run_dir, describe())
@@ -44,19 +46,36 @@ def begin(settings: Settings, run_dir: Path) -> int:
 
 
 def go_on(settings: Settings, run_dir: Path) -> int:
-    """Go on with a run.
+    """Go on with a run. Where the settings cannot be those of its log, nothing on disk changes.
 
     Raises:
         ConfigError: If models, items or settings are not those that the run began with.
     """
     study = assemble(settings)
+    study.check_machine()
     with RunLog.open(run_dir) as log:
         began = identity_of(log)
         changed = [name for name in began if began[name] != study.identity[name]]
         if changed:
             what = f"{', '.join(changed)} changed since the run began, so its log cannot be continued."
             raise ConfigError.at(str(run_dir), f"{what} Restore them, or start a new run.")
+        if settings != load_settings(run_dir):
+            _check_continues(study, log)
+            save_settings(settings, run_dir)
         return _carry_on(study, log)
+
+
+def _check_continues(study: Study, log: RunLog) -> None:
+    """Refuse a budget that would have made other proposals from the beginning on."""
+    if not any(isinstance(event, Asked) for event in log.events()):
+        return
+    try:
+        replay(log, study.optimizer(), examiner_of(log, study.fitness, study.settings.seed))
+    except EvomergeError as error:
+        name = study.settings.optimizer["name"]
+        why = f"{name} plans for its budget, and with another one it would not have proposed what this log holds"
+        how = f"Start a new run: `evomerge search … start_from={log.folder}` begins with what this one found."
+        raise ConfigError.at(f"{log.folder}: --candidates", f"{why}. {how}") from error
 
 
 def _carry_on(study: Study, log: RunLog) -> int:

@@ -71,14 +71,7 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
     Raises:
         ConfigError: If a model is not what the recipe says, or if models cannot be merged.
     """
-    checkpoints = library.open_all(recipe.models, where)
-    problems = merge_problems(checkpoints, where, kin_of(recipe))
-    if recipe.route is not None:
-        recipe = _with_depths(recipe, checkpoints)
-        problems += [Problem(f"{where}: {key(place)}", what) for place, what in depth_faults(recipe)]
-        if not problems:
-            problems = route_problems(checkpoints, recipe.donor, map(recipe.donor_of, recipe.sources), where)
-    ConfigError.raise_if_any(problems)
+    recipe, checkpoints = check_headers(recipe, library, where), library.open_all(recipe.models, where)
     rules = [rule for blend in recipe.canonical.blends.values() for rule in blend.rules if isinstance(rule, PipeRule)]
     is_random = any(stage.is_stochastic for rule in rules for stage in rule.pipe)
     digests = {name: digest_of(checkpoints[name]) for name, model in recipe.models.items() if is_random or model.digest}
@@ -89,6 +82,31 @@ def check_models(recipe: Recipe, library: Library, where: str) -> Recipe:
     )
     models = {name: model.model_copy(update={"digest": digests.get(name)}) for name, model in recipe.models.items()}
     return recipe.model_copy(update={"models": models})
+
+
+def check_headers(recipe: Recipe, library: Library, where: str) -> Recipe:
+    """The recipe, checked against its models as far as their configs and the headers of their files tell.
+
+    Args:
+        recipe: Any recipe.
+        library: Where its models are opened.
+        where: Name of its file, for messages.
+
+    Returns:
+        The recipe; where it has a route, with the depths of its models.
+
+    Raises:
+        ConfigError: If models are missing, cannot be merged, or lack layers of the route.
+    """
+    checkpoints = library.open_all(recipe.models, where)
+    problems = merge_problems(checkpoints, where, kin_of(recipe))
+    if recipe.route is not None:
+        recipe = _with_depths(recipe, checkpoints)
+        problems += [Problem(f"{where}: {key(place)}", what) for place, what in depth_faults(recipe)]
+        if not problems:
+            problems = route_problems(checkpoints, recipe.donor, map(recipe.donor_of, recipe.sources), where)
+    ConfigError.raise_if_any(problems)
+    return recipe
 
 
 def _with_depths(recipe: Recipe, checkpoints: Mapping[str, Checkpoint]) -> Recipe:

@@ -3,58 +3,48 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from evomerge.cli import parser
-from evomerge.cli.sources import locator
+from evomerge.cli.checks import Sound, check, rivals_unchecked
+from evomerge.cli.hints import zoo_hint
 from evomerge.config.files import read_resolved
-from evomerge.documents import parse
 from evomerge.errors import ConfigError
-from evomerge.fitness import FitnessSpec
-from evomerge.recipe import Recipe
-from evomerge.recipe.mergekit import is_evolve, is_mergekit, read_mergekit
-from evomerge.spaces import parse_space
-from evomerge.spaces.evolve import convert_evolve
-from evomerge.spaces.lineage import is_breed, parse_breed
+from evomerge.fitness.rivals import unknown_rivals
 
 
 def run(argv: Sequence[str]) -> int:
-    """Check files one after another."""
+    """Check files one after another, then what fitnesses say of the search space among them."""
     arguments = parser("validate")
     arguments.add_argument(
         "files", nargs="+", type=Path, help="search spaces, fitnesses, recipes, or files for mergekit"
     )
     arguments.add_argument("--zoo", default="zoo", help="what ${zoo} stands for in the files")
+    arguments.add_argument("--models", type=Path, help="where else the models of a mergekit file are looked for")
+    arguments.add_argument("--data", action="store_true", help="load the data of tasks too; fetches what is not here")
     given = arguments.parse_args(argv)
-    sound = True
+    sound: dict[str, Sound] = {}
     for path in given.files:
         try:
-            kind = _check(path, given.zoo)
-            print(f"{path}: a sound {kind}")
+            sound[str(path)] = check(read_resolved(path, given.zoo), str(path), given.models, with_data=given.data)
         except ConfigError as error:
-            print(error, file=sys.stderr)
-            sound = False
-    return 0 if sound else 2
+            print(error, *zoo_hint(error, given.zoo), sep="\n", file=sys.stderr)
+    spaces = [found.models for found in sound.values() if found.models]
+    space = spaces[0] if len(spaces) == 1 else None
+    for where, found in list(sound.items()):
+        if found.spec and space and (problems := list(unknown_rivals(found.spec, space, where))):
+            print(ConfigError(*problems), file=sys.stderr)
+            del sound[where]
+    _show(sound, space)
+    return 0 if len(sound) == len({str(path) for path in given.files}) else 2
 
 
-def _check(path: Path, zoo: str) -> str:
-    tree = read_resolved(path, zoo)
-    kind = tree.get("evomerge")
-    if kind == "space/1" and is_breed(tree):
-        return f"search space bred from {', '.join(parse_breed(tree, str(path)).breed.experts)}"
-    if kind == "space/1":
-        space = parse_space(tree, str(path))
-        return f"search space over {', '.join(space.models)}"
-    if kind == "fitness/1":
-        fitness = parse(FitnessSpec, tree, str(path))
-        return f"fitness with the objectives {', '.join(fitness.objectives)}"
-    if kind == "recipe/1":
-        return f"recipe, {parse(Recipe, tree, str(path)).digest[:12]}"
-    if is_mergekit(tree):
-        return f"mergekit recipe, {read_mergekit(tree, str(path), locator()).recipe.digest[:12]}"
-    if is_evolve(tree):
-        convert_evolve(tree, str(path), locator())
-        return "mergekit-evolve file; `evomerge convert` makes a search of it"
-    what = f'"evomerge" is {kind!r}. Say what the file is: space/1, fitness/1 or recipe/1.'
-    raise ConfigError.at(str(path), what)
+def _show(sound: Mapping[str, Sound], space: Collection[str] | None) -> None:
+    unchecked: dict[str, None] = {}
+    for where, found in sound.items():
+        print(f"{where}: a sound {found.kind}", *(f"  but {remark}" for remark in found.remarks), sep="\n")
+        alone = rivals_unchecked(found.spec) if found.spec and space is None else None
+        unchecked |= dict.fromkeys((*found.unchecked, *([alone] if alone else [])))
+    for what in unchecked:
+        print(f"Not checked: {what}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,14 @@ from rich.progress import Progress as Bars
 from rich.progress import TaskID
 
 from evomerge.checkpoints.zoo import FULL, MICRO, Progress, build_zoo
-from evomerge.cli import COMMANDS
+from evomerge.cli import parser
 
 _PLANS = {"full": FULL, "micro": MICRO}
 
 
 def run(argv: Sequence[str]) -> int:
     """Build a zoo, or finish one."""
-    arguments = argparse.ArgumentParser(prog="evomerge zoo", description=COMMANDS["zoo"])
+    arguments = parser("zoo")
     build = arguments.add_subparsers(required=True, metavar="build").add_parser("build", help="train the models")
     build.add_argument("folder", type=Path, help="where; made if missing")
     build.add_argument("--seed", type=int, default=0, help="another seed gives other models")

@@ -1,10 +1,11 @@
-"""The rooms on Hydra's search path: `search_space=NAME` reads `search_spaces/NAME.yaml`, and so on."""
+"""What Hydra composes: `conf/`, and the rooms, where `search_space=NAME` reads `search_spaces/NAME.yaml`, and so on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
@@ -22,6 +23,22 @@ GROUPS: dict[str, shipped.Room] = {
     "experiment": "experiments",
 }
 """Hydra's config groups and the rooms they read."""
+
+_OPEN = {"struct": False}
+"""Takes keys that a file lacks, as `fitness.rotation=0.5`. Our own types say which there are, and know the nearest."""
+
+
+class ConfSource(FileConfigSource):
+    """`conf/`, with open options."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "conf"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        result: ConfigResult = super().load_config(config_path)
+        OmegaConf.set_struct(result.config, False)
+        return result
 
 
 class RoomSource(ConfigSource):
@@ -47,7 +64,7 @@ class RoomSource(ConfigSource):
         return ConfigResult(
             provider=self.provider,
             path=self.full_path(),
-            config=OmegaConf.create(_mapping(path)),
+            config=OmegaConf.create(_mapping(path), flags=_OPEN),
             header=self._get_header_dict(path.read_text(encoding="utf-8")),
         )
 
@@ -64,9 +81,10 @@ class RoomSource(ConfigSource):
 
 
 class RoomsOnSearchPath(SearchPathPlugin):
-    """Puts the user's rooms, then ours, behind `conf/`."""
+    """Our `conf/`, the user's rooms, then ours."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append(provider="conf", path=f"{ConfSource.scheme()}://{shipped.shipped_root() / 'conf'}")
         for provider, root in zip(("working directory", "evomerge"), shipped.roots(), strict=True):
             search_path.append(provider=provider, path=f"{RoomSource.scheme()}://{root}")
 
@@ -83,5 +101,6 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 def register() -> None:
     """Make Hydra know the rooms, in this process and in the workers of its launchers. Call it before composing."""
+    Plugins.instance().register(ConfSource)
     Plugins.instance().register(RoomSource)
     Plugins.instance().register(RoomsOnSearchPath)

@@ -36,23 +36,33 @@ def open_banks(
     """
     banks: dict[str, Bank] = {}
     problems: list[Problem] = []
-    for label, entry in spec.tasks.items():
-        if entry.bank is None:
-            continue
-        place = f"{where}: tasks.{label}.bank"
-        try:
-            bank = Bank.load(Path(entry.bank).expanduser())
-        except ConfigError as error:
-            problems += [Problem(place, str(problem)) for problem in error.problems]
-            continue
+    for label, (file, bank) in read_banks(spec, where, problems).items():
+        entry, place = spec.tasks[label], f"{where}: tasks.{label}.bank"
         digests = [splits.digests[label][position] for position in splits.search[label]]
         if missing := bank.missing(digests):
             what = _difference(bank, entry, (versions or {}).get(label), len(missing), len(digests))
-            problems.append(Problem(place, f"{entry.bank} {what} {_MEND.format(where=where, label=label)}"))
+            problems.append(Problem(place, f"{file} {what} {_MEND.format(where=where, label=label)}"))
         else:
-            banks[label] = bank.of(digests, entry.bank)
+            banks[label] = bank.of(digests, file)
     ConfigError.raise_if_any(problems)
     return banks
+
+
+def read_banks(spec: FitnessSpec, where: str, problems: list[Problem]) -> dict[str, tuple[str, Bank]]:
+    """The banks that a fitness document names, whole and unchecked, each with its file, by label.
+
+    Args:
+        spec: The document.
+        where: Its name, for messages.
+        problems: Gets one for every file that is missing or no bank.
+    """
+    found: dict[str, tuple[str, Bank]] = {}
+    for label, file in ((label, entry.bank) for label, entry in spec.tasks.items() if entry.bank is not None):
+        try:
+            found[label] = file, Bank.load(Path(file).expanduser())
+        except ConfigError as error:
+            problems += [Problem(f"{where}: tasks.{label}.bank", str(problem)) for problem in error.problems]
+    return found
 
 
 def _difference(bank: Bank, entry: TaskEntry, version: str | None, num_missing: int, num_items: int) -> str:

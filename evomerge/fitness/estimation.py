@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeAlias
 
 import pydantic
+from pydantic_core import InitErrorDetails
 
 from evomerge.documents import Value, fault, shown, suggestion
 from evomerge.fitness.estimators.configs import EstimatorConfig, ParentConfig
@@ -15,13 +16,17 @@ from evomerge.fitness.selectors.registry import SELECTORS, needs
 
 
 def _named(kinds: Mapping[str, type[Value]], example: str) -> pydantic.BeforeValidator:
-    """Read settings as the type that their name stands for, so that faults are those of that type only."""
+    """Read settings as the type that their name stands for, so that faults are those of that type only.
+
+    A plain word is a name whose settings are all left out.
+    """
 
     def read(given: Any) -> Any:
         if isinstance(given, Value):
             return given
+        given = {"name": given} if isinstance(given, str) else given
         if not isinstance(given, Mapping):
-            raise fault(f"{shown(given)} is not a mapping. Write {example}.")
+            raise fault(f"{shown(given)} is neither a name nor a mapping. Write {example}.")
         if "name" not in given:
             raise fault(f'"name" is missing. Write {example}. Allowed: {", ".join(kinds)}.')
         if (kind := kinds.get(str(given["name"]))) is None:
@@ -59,8 +64,10 @@ def unsuited(estimator: EstimatorConfig, selector: SelectorConfig) -> str | None
     return None
 
 
-def without_bank(estimator: EstimatorConfig, selector: SelectorConfig, banks: Mapping[str, str | None]) -> str | None:
-    """What to say of tasks that lack the item bank which the estimator or the selector needs; None if none does.
+def without_bank(
+    estimator: EstimatorConfig, selector: SelectorConfig, banks: Mapping[str, str | None]
+) -> Iterator[InitErrorDetails]:
+    """A fault of every task that lacks the item bank which the estimator or the selector needs, told where it is named.
 
     Args:
         estimator: Of the document.
@@ -69,10 +76,8 @@ def without_bank(estimator: EstimatorConfig, selector: SelectorConfig, banks: Ma
     """
     users: list[str] = [estimator.name] if "bank" in ESTIMATORS[estimator.name].needs else []
     users += [selector.name] if needs(selector) == "bank" else []
-    lacking = [label for label, bank in banks.items() if bank is None]
-    if users and lacking:
-        subject, verb = " and ".join(f'"{name}"' for name in users), "needs" if len(users) == 1 else "need"
-        named = " and ".join(f'task "{label}"' for label in lacking)
-        have = "has" if len(lacking) == 1 else "have"
-        return f"{subject} {verb} an item bank, and {named} {have} none. Name its file as the task's `bank`."
-    return None
+    subject, verb = " and ".join(f'"{name}"' for name in users), "needs" if len(users) == 1 else "need"
+    mend = "Name its file as `bank`; `evomerge calibrate items` fits one."
+    for label in [label for label, bank in banks.items() if bank is None and users]:
+        what = f"{subject} {verb} an item bank of every searched task, and this one has none. {mend}"
+        yield InitErrorDetails(type=fault(what, at=("tasks", label)), input=None)

@@ -144,20 +144,26 @@ class Constraint(Value):
             raise fault("name either a `task` or an `objective`.")
         if (self.at_least is None) == (self.at_most is None):
             raise fault("give either `at_least` or `at_most`.")
-        if self.of is not None and self._bound < 0:
-            raise fault(f"{self._bound:g} is no share of {self.of}'s value. Give 0 or more, or leave `of` out.")
-        if self.of is not None and self._bound > LARGEST_SHARE:
-            raise fault(f"{self._bound:g} is that many times {self.of}'s value. Give a share: 0.95 keeps 95 % of it.")
+        if self.of is not None and self.bound < 0:
+            raise fault(f"{self.bound:g} is no share of {self.of}'s value. Give 0 or more, or leave `of` out.")
+        if self.of is not None and self.bound > LARGEST_SHARE:
+            raise fault(f"{self.bound:g} is that many times {self.of}'s value. Give a share: 0.95 keeps 95 % of it.")
         return self
 
     @property
     def text(self) -> str:
         """As people say it: `mmlu at least 0.95 of base`."""
         side = "at least" if self.at_least is not None else "at most"
-        return f"{self.task or self.objective} {side} {self._bound:g}{f' of {self.of}' if self.of else ''}"
+        return f"{self.task or self.objective} {side} {self.bound:g}{f' of {self.of}' if self.of else ''}"
 
     @property
-    def _bound(self) -> float:
+    def side(self) -> str:
+        """The key that says the bound."""
+        return "at_least" if self.at_least is not None else "at_most"
+
+    @property
+    def bound(self) -> float:
+        """The lowest value that holds, or the highest."""
         return self.at_least if self.at_least is not None else self.at_most or 0.0
 
     def violation(self, value: float, model_value: float | None) -> float:
@@ -169,7 +175,7 @@ class Constraint(Value):
             value: The candidate's.
             model_value: The model's that `of` names; without effect if it names none.
         """
-        bound = self._bound
+        bound = self.bound
         if self.of is not None and model_value is not None:
             bound = model_value + (bound - 1) * abs(model_value)
         return bound - value if self.at_least is not None else value - bound
@@ -210,12 +216,37 @@ def faults_of_objectives(
 def faults_of_constraints(
     constraints: Sequence[Constraint], tasks: Mapping[str, Any] | None, objectives: Mapping[str, Any] | None
 ) -> Iterator[InitErrorDetails]:
-    """Constraints on what is neither a task nor an objective; None where those are wrong themselves."""
+    """Constraints on what is neither a task nor an objective, or by a bound that no value of it reaches.
+
+    Args:
+        constraints: In the order of the document.
+        tasks: By label; None where they are wrong themselves.
+        objectives: By name; None where they are wrong themselves.
+    """
     for index, constraint in enumerate(constraints):
         for key, name, known in (("task", constraint.task, tasks), ("objective", constraint.objective, objectives)):
             if name is not None and known is not None and name not in known:
                 message = f'"{name}" is not one of the {key}s. {suggestion(name, known)}'
                 yield InitErrorDetails(type=fault(message), loc=(index, key), input=name)
+        if constraint.of is None and not 0 <= constraint.bound <= 1 and _is_share(constraint, tasks, objectives):
+            yield InitErrorDetails(
+                type=fault(_beyond(constraint)), loc=(index, constraint.side), input=constraint.bound
+            )
+
+
+def _is_share(constraint: Constraint, tasks: Mapping[str, Any] | None, objectives: Mapping[str, Any] | None) -> bool:
+    """Whether what is bounded is known to lie in [0, 1]."""
+    objective = objectives.get(constraint.objective) if objectives and constraint.objective else None
+    labels = [constraint.task] if constraint.task else objective.tasks if objective else []
+    return bool(labels) and all(label in (tasks or {}) and (tasks or {})[label].is_share for label in labels)
+
+
+def _beyond(constraint: Constraint) -> str:
+    """What to say of a bound outside [0, 1]."""
+    bound, name = constraint.bound, constraint.task or constraint.objective
+    is_percent = LARGEST_SHARE < bound <= 100
+    mend = f"{bound / 100:g} is {bound:g} %" if is_percent else "`of` makes it a share of a model's value"
+    return f"{bound:g} is no value of {name}, which lies in [0, 1]. Give a number from 0 to 1; {mend}."
 
 
 def _key_of_tasks(given: Any, name: str) -> Place:

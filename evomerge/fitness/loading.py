@@ -59,14 +59,8 @@ def load_tasks(spec: FitnessSpec, where: str) -> dict[str, ScoredTask]:
         ConfigError: With all problems: no such folder, task, metric or filter; code that is not allowed; data that
             cannot be read; a task that draws its answers at random, or that needs more than text.
     """
-    folders = [Path(folder).expanduser() for folder in spec.include]
-    ConfigError.raise_if_any(
-        Problem(
-            f"{where}: include[{index}]", f"there is no folder {folder}. Check the path; it starts from {Path.cwd()}."
-        )
-        for index, folder in enumerate(folders)
-        if not folder.is_dir()
-    )
+    folders = _folders(spec)
+    ConfigError.raise_if_any(_missing_folders(folders, where))
     tasks: dict[str, ScoredTask] = {}
     problems: list[Problem] = []
     library = _Library(folders)
@@ -78,6 +72,40 @@ def load_tasks(spec: FitnessSpec, where: str) -> dict[str, ScoredTask]:
             problems += error.problems
     ConfigError.raise_if_any(problems)
     return tasks
+
+
+def faults_of_names(spec: FitnessSpec, where: str) -> Iterator[Problem]:
+    """What is wrong with the folders and tasks that a document names, as far as it can be told without their data.
+
+    Args:
+        spec: The document.
+        where: Its name, for messages.
+    """
+    folders = _folders(spec)
+    if missing := list(_missing_folders(folders, where)):
+        yield from missing
+        return  # tasks may lie there
+    library = _Library(folders)
+    for label, entry in spec.tasks.items():
+        place = f"{where}: tasks.{label}"
+        try:
+            file, own = library.find(entry.task, f"{place}.task")
+        except ConfigError as error:
+            yield from error.problems
+            continue
+        if own and not spec.allow_code:
+            yield from _code_problems(file, place)
+
+
+def _folders(spec: FitnessSpec) -> list[Path]:
+    return [Path(folder).expanduser() for folder in spec.include]
+
+
+def _missing_folders(folders: list[Path], where: str) -> Iterator[Problem]:
+    for index, folder in enumerate(folders):
+        if not folder.is_dir():
+            what = f"there is no folder {folder}. Check the path; it starts from {Path.cwd()}."
+            yield Problem(f"{where}: include[{index}]", what)
 
 
 class _Library:
@@ -106,7 +134,12 @@ class _Library:
         if name in self.shipped:
             return self.shipped[name], False
         close = difflib.get_close_matches(name, [*self._own, *self.shipped], n=3)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"Your folders have: {', '.join(sorted(self._own))}."
+        own = (
+            f"Your folders have: {', '.join(sorted(self._own))}."
+            if self._own
+            else "`include` names no folder of yours."
+        )
+        hint = f"Did you mean {' or '.join(close)}?" if close else own
         advice = "A group is named by its tasks. The folder of your own tasks goes to `include`."
         unread = "".join(f" {file} is not YAML and was left out." for file in self._unreadable())
         raise ConfigError.at(where, f'there is no lm-eval task "{name}". {hint} {advice}{unread}')

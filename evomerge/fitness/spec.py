@@ -19,6 +19,9 @@ from evomerge.fitness.selectors.configs import SelectorConfig
 SplitName: TypeAlias = Literal["search", "selection", "test"]
 
 
+SHARES = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match")
+"""Metrics of lm-eval's whose scores lie in [0, 1]."""
+
 DEFAULT_ITEMS = 40
 """Of each task that a candidate is asked, where the document names no estimator."""
 
@@ -54,6 +57,11 @@ class TaskEntry(Value):
     def metric_words(self) -> str:
         """The metric's name, or what the measure's scores are in plain words."""
         return self.metric if isinstance(self.metric, str) else self.metric.words
+
+    @property
+    def is_share(self) -> bool:
+        """Whether scores are known to lie in [0, 1]."""
+        return self.metric in SHARES if isinstance(self.metric, str) else self.metric.is_share
 
     @property
     def agrees_with(self) -> str | None:
@@ -187,8 +195,8 @@ class FitnessSpec(Value):
         if {"tasks", "objectives", "constraints"} <= set(info.data):
             labels = _searched(info.data["tasks"], info.data["objectives"], info.data["constraints"])
             banks = {label: info.data["tasks"][label].bank for label in labels}
-            if reason := without_bank(estimator, chosen, banks):
-                raise fault(reason)
+            if faults := list(without_bank(estimator, chosen, banks)):
+                raise pydantic.ValidationError.from_exception_data("selector", faults)
         return selector
 
     @pydantic.field_validator("enable_thinking")

@@ -65,7 +65,10 @@ class RunLog:
             ConfigError: If the folder holds a run already.
         """
         check_free(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError.at(str(folder), f"cannot be made: {error.strerror}. Choose another run_dir.") from None
         lock = _locked(folder)
         draft = folder / f".{FILE_NAME}"
         draft.unlink(missing_ok=True)
@@ -81,7 +84,7 @@ class RunLog:
         Raises:
             ConfigError: If there is no run in the folder, or another process writes to it.
         """
-        _check_there(folder)
+        check_there(folder)
         return cls(folder, _connect(folder / FILE_NAME), _locked(folder))
 
     @classmethod
@@ -91,7 +94,7 @@ class RunLog:
         Raises:
             ConfigError: If there is no run in the folder.
         """
-        _check_there(folder)
+        check_there(folder)
         uri = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
         return cls(folder, sqlite3.connect(uri, uri=True), None)
 
@@ -122,6 +125,17 @@ class RunLog:
             if kind in ("Evaluated", "Assessed"):
                 payload["items"], payload["responses"] = self._answers(seq)
             yield time_s, _KINDS[kind](**{name: _plain(value) for name, value in payload.items()})
+
+    def last(self, kind: type[Event]) -> tuple[int, Mapping[str, Any]]:
+        """Where the newest event of a kind stands in the log, from 1 on, and its fields but for answers; 0 for none."""
+        query = "SELECT seq, payload FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+        row = self._connection.execute(query, (kind.__name__,)).fetchone()
+        return (row[0], json.loads(row[1])) if row else (0, {})
+
+    def numbers(self, kind: type[Event]) -> set[int]:
+        """The candidates that have an event of a kind."""
+        rows = self._connection.execute("SELECT payload FROM events WHERE kind = ?", (kind.__name__,)).fetchall()
+        return {int(json.loads(text)["number"]) for (text,) in rows}
 
     def write_items(self, rows: Iterator[tuple[str, int, str, str]]) -> None:
         """Record which item is which: (task, position, split, digest)."""
@@ -164,6 +178,18 @@ def check_free(folder: Path) -> None:
         raise ConfigError.at(str(folder), what)
 
 
+def is_written(folder: Path) -> bool:
+    """Whether a process writes to a run at this moment."""
+    try:
+        with (folder / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def _connect(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(file)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -171,11 +197,16 @@ def _connect(file: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_there(folder: Path) -> None:
+def check_there(folder: Path) -> None:
+    """Refuse a folder that holds no run.
+
+    Raises:
+        ConfigError: If it holds none.
+    """
     if not (folder / FILE_NAME).is_file():
-        raise ConfigError.at(
-            str(folder), f"holds no run: there is no {FILE_NAME}. Check the path; `evomerge ls runs` lists runs."
-        )
+        below = sorted(str(file.parent) for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{FILE_NAME}"))
+        how = f"Name one of those in it: {', '.join(below)}" if below else "Check the path; `evomerge ls runs` lists runs"
+        raise ConfigError.at(str(folder), f"holds no run: there is no {FILE_NAME}. {how}.")
 
 
 def _locked(folder: Path) -> IO[str]:

@@ -13,6 +13,7 @@ from evomerge.cli import COMMANDS, main
 from evomerge.documents import parse
 from evomerge.recipe.presets import PRESETS
 from evomerge.recipe.recipe import PipeRule
+from evomerge.runs import Asked, RunLog, Started, Told
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,3 +108,18 @@ def test_show_says_what_an_operator_must_be_given(capsys: pytest.CaptureFixture[
     assert "evomerge calibrate statistics RECIPE" in said("regmean")
     assert "It reads act_mean of the origin" in said("aim")
     assert "calibrate" not in said("regmean++").split("calibration.")[1]  # which measures anew for each recipe
+
+
+def test_ls_says_how_far_runs_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        with RunLog.create(tmp_path / "runs" / name) as log:
+            log.append(Started({}), Asked(0, (0.5,), "d"), Told(0, (0.5,)))
+    settings = {"search_space": {}, "fitness": {}, "optimizer": {}, "executor": {"name": "inline"}, "candidates": 7}
+    (tmp_path / "runs" / "a" / "run.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["ls", "runs"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "runs/a 1 of 7 scored; interrupted" in words
+    assert "runs/b cannot be read: runs/b/run.yaml: there is no such file." in words

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +18,8 @@ from transformers import AutoModelForCausalLM
 
 from evomerge.cli import main
 from evomerge.runs import Asked, Assessed, RunLog, Told
+from evomerge.runs.state import state_of
+from evomerge.settings import load_settings
 from tests.test_search import essence
 
 SEARCH = ["search", "search_space=tiny", "candidates=12", "finalists=2"]
@@ -26,6 +30,11 @@ def facts(run_dir: Path) -> dict[object, object]:
     """Candidates and scores of a run, whatever the order in which workers answered."""
     with RunLog.read(run_dir) as log:
         return essence(log)
+
+
+def snapshot(run_dir: Path) -> dict[str, bytes]:
+    """What lies in a run's folder, but for what SQLite makes while a log is open."""
+    return {file.name: file.read_bytes() for file in run_dir.iterdir() if file.suffix not in (".db-wal", ".db-shm")}
 
 
 @pytest.fixture
@@ -62,6 +71,34 @@ def test_search_report_export_evaluate(run_dir: Path, capsys: pytest.CaptureFixt
     assert any(mean in printed for mean in means)
 
 
+def cut(run_dir: Path, kind: str, number: int) -> None:
+    """Leave of a run's log what had happened before so many events of a kind."""
+    with sqlite3.connect(run_dir / "run.db") as connection:
+        rows = connection.execute("SELECT seq FROM events WHERE kind = ? ORDER BY seq", (kind,)).fetchall()
+        connection.execute("DELETE FROM responses WHERE seq >= ?", rows[number])
+        connection.execute("DELETE FROM events WHERE seq >= ?", rows[number])
+
+
+def test_a_report_says_what_is_there_so_far_and_what_to_do(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said() -> str:
+        capsys.readouterr()
+        assert main(["report", str(run_dir)]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    resume = f"Nothing scored is lost. Go on with it: evomerge resume {run_dir}"
+    finished = said()
+    assert f"{run_dir}: 12 of 12 scored; finished: the budget is spent." in finished
+    assert resume not in finished
+    cut(run_dir, "Told", 3)
+    assert re.search(r"3 of 12 scored \(\d in flight\); interrupted\. No finalist has been scored on unseen", said())
+    assert re.search(r"Best so far, as the search believes: candidate [012] with math 0\.\d+", said())
+    assert resume in said()
+    assert "Finalists" not in said()
+    cut(run_dir, "Asked", 0)
+    assert "0 of 12 scored; interrupted. No candidate has been tried yet." in said()
+    assert resume in said()
+
+
 def test_a_finalist_can_be_exported_by_name(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(run_dir), "out", "--finalist", "candidate 99"]) == 2
     message = capsys.readouterr().err
@@ -88,6 +125,33 @@ def test_a_finished_run_is_not_searched_again_but_may_grow(run_dir: Path, capsys
     after = facts(run_dir)
     assert {key: after[key] for key in before} == before
     assert ("told", 15) in after
+
+
+def test_a_run_may_end_sooner(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut(run_dir, "Told", 5)
+    num_asked = sum(key[0] == "asked" for key in facts(run_dir))  # type: ignore[index]
+    before = snapshot(run_dir)
+    capsys.readouterr()
+    assert main(["resume", str(run_dir), "--candidates", "4"]) == 2
+    assert f"--candidates: 4 are fewer than the {num_asked} that were asked already." in capsys.readouterr().err
+    assert main(["resume", str(run_dir), "--seconds", "-1"]) == 2
+    assert "resume: seconds: -1.0 is not above 0. Give more than 0." in capsys.readouterr().err
+    assert snapshot(run_dir) == before
+
+    assert main(["resume", str(run_dir), f"candidates={num_asked}"]) == 0
+    after = facts(run_dir)
+    assert ("told", num_asked - 1) in after
+    assert ("asked", num_asked) not in after
+    assert load_settings(run_dir).candidates == num_asked
+    assert state_of(run_dir).phase == "finished"
+
+
+def test_a_run_that_spent_its_answers_may_get_more(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*NSGA2, "items=90", "run_dir=runs/short"]) == 0
+    short = state_of(Path("runs/short")).scored
+    assert short < 12
+    assert main(["resume", "runs/short", "--items", "1000"]) == 0
+    assert state_of(Path("runs/short")).scored == 12
 
 
 def test_a_run_starts_from_the_finalists_of_another(run_dir: Path) -> None:
@@ -118,8 +182,34 @@ def test_another_run_in_the_folder_is_refused(run_dir: Path, capsys: pytest.Capt
 def test_changed_files_stop_a_resumption(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = run_dir / "run.yaml"
     settings.write_text(settings.read_text().replace("seed: 0", "seed: 5"))
+    before = snapshot(run_dir)
     assert main(["resume", str(run_dir), "--candidates", "16"]) == 2
     assert "seed changed since the run began" in capsys.readouterr().err
+    assert snapshot(run_dir) == before
+
+
+def test_an_optimiser_that_plans_for_its_budget_does_not_grow(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = desk / "runs" / "planned"
+    planned = ["fitness=two", "optimizer=map", "optimizer.population=4", "optimizer.budget=null", f"run_dir={run_dir}"]
+    assert main([*SEARCH, *planned]) == 0
+    before = snapshot(run_dir)
+    capsys.readouterr()
+    assert main(["resume", str(run_dir), "--candidates", "40"]) == 2
+    assert "--candidates: map plans for its budget, and with another one it would not" in capsys.readouterr().err
+    assert snapshot(run_dir) == before
+
+
+def test_a_sweep_goes_on_where_one_run_cannot_be(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["search", "-m", "search_space=tiny", "fitness=two", "candidates=2", "finalists=1"]
+    assert main([*argv, "optimizer=random,cma_lr,nsga2"]) == 2
+    (sweep,) = (desk / "runs").iterdir()
+    assert {name.rpartition("optimizer=")[2] for name in map(str, sweep.glob("*/run.db"))} == {
+        "random/run.db",
+        "nsga2/run.db",
+    }
+    message = capsys.readouterr().err
+    assert '"cma_lr" takes one objective, but the fitness has 2' in message
+    assert re.search("This run of the sweep is left out: .*optimizer=cma_lr", message)
 
 
 def test_a_sweep_makes_one_folder_per_run(desk: Path) -> None:

@@ -34,7 +34,7 @@ def test_one_candidate_is_too_few(desk: Path, capsys: pytest.CaptureFixture[str]
 def test_rivals_and_constraints_are_understood(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (desk / "fitness" / "two.yaml").read_text()
     text = text.replace("{math: [math], japanese: [ja]}", "{math: [math], lost: {forgetting: [ja], of: base}}")
-    (desk / "fitness" / "three.yaml").write_text(f"{text}constraints: [{{task: math, at_least: 2.0}}]\n")
+    (desk / "fitness" / "three.yaml").write_text(f"{text}constraints: [{{task: math, at_least: 1.0}}]\n")
     assert main(["plan", "search_space=tiny", "fitness=three", "optimizer=random", "--measure", "3"]) == 0
     printed = capsys.readouterr().out
     assert "Constraints: 0 of the 3 measured candidates hold all of them" in printed

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -11,7 +12,7 @@ from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigLoadError
 from omegaconf import DictConfig, OmegaConf
 
-from evomerge.config.rooms import GROUPS, RoomSource, register
+from evomerge.config.rooms import GROUPS, ConfSource, RoomSource, register
 
 SEARCH = """
 defaults:
@@ -145,3 +146,27 @@ def test_registering_twice_is_registering_once(tree: Path) -> None:
         "assert Plugins.instance().discover(SearchPathPlugin).count(RoomsOnSearchPath) == 1\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).resolve().parents[2])
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("search_space.density=0.5", {"search_space": {"density": 0.5}}),
+        ("search_space.groups.layers=4", {"search_space": {"groups": {"layers": 4}}}),
+    ],
+)
+def test_a_key_that_a_file_lacks_needs_no_plus(tree: Path, override: str, found: dict[str, dict[str, Any]]) -> None:
+    config = OmegaConf.to_container(composed(tree, "search_space=mine", override))
+    assert isinstance(config, dict)
+    assert found["search_space"].items() <= config["search_space"].items()
+
+
+def test_options_of_conf_are_open_too(tmp_path: Path) -> None:
+    register()
+    (tmp_path / "conf" / "optimizer").mkdir(parents=True)
+    (tmp_path / "conf" / "optimizer" / "one.yaml").write_text("name: one\n")
+    source = ConfSource("test", f"conf://{tmp_path / 'conf'}")
+    loaded = source.load_config("optimizer/one").config
+    OmegaConf.set_struct(config := OmegaConf.create({"optimizer": loaded}), True)
+    OmegaConf.update(config, "optimizer.population", 5)
+    assert config.optimizer.population == 5

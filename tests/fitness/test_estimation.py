@@ -9,7 +9,7 @@ from evomerge.errors import ConfigError
 from evomerge.fitness import FitnessSpec
 from evomerge.fitness.estimation import chosen_selector
 from evomerge.fitness.estimators.configs import MeanConfig, ParentConfig
-from evomerge.fitness.selectors.configs import COptimalConfig, FisherConfig
+from evomerge.fitness.selectors.configs import COptimalConfig, FisherConfig, RandomConfig
 
 TREE: dict[str, Any] = {
     "evomerge": "fitness/1",
@@ -48,6 +48,17 @@ def test_a_selector_may_be_named() -> None:
     assert spec.selector == FisherConfig(block=5, top=30)
 
 
+def test_a_plain_word_is_a_name_without_settings() -> None:
+    spec = parse(FitnessSpec, TREE | {"estimator": "parent", "selector": "random"}, "f.yaml")
+    assert (spec.estimator, spec.selector) == (ParentConfig(), RandomConfig())
+
+
+def test_every_task_without_a_bank_is_told_with_all_other_problems() -> None:
+    tasks = {label: {"task": "t", "metric": "acc"} for label in "abc"}
+    found = problems_of(tasks=tasks, estimator="eap", batch_size=0)
+    assert [problem.partition(":")[2].partition(":")[0] for problem in found] == [" tasks.a", " tasks.b", " batch_size"]
+
+
 def test_all_problems_come_at_once() -> None:
     estimator = {"name": "parent", "items": 0, "widning": 2}
     assert problems_of(estimator=estimator, selector={"name": "c_optimal", "block": "ten"}, batch_size=0) == [
@@ -66,8 +77,11 @@ def test_all_problems_come_at_once() -> None:
             {"estimator": {"items": 20}},
             f'estimator: "name" is missing. Write {{name: parent, items: 20}}. Allowed: {KNOWN}.',
         ),
-        ({"estimator": "parent"}, "estimator: parent is not a mapping. Write {name: parent, items: 20}."),
-        ({"estimator": ["parent"]}, "estimator: [parent] is not a mapping. Write {name: parent, items: 20}."),
+        ({"estimator": "parents"}, 'estimator: there is no "parents". Did you mean "parent"?'),
+        (
+            {"estimator": ["parent"]},
+            "estimator: [parent] is neither a name nor a mapping. Write {name: parent, items: 20}.",
+        ),
         ({"selector": {"name": "random"}}, "selector: a selector without an estimator. Name both, or neither."),
         ({"racing": "halving it"}, 'racing: there is no racing "halving it". Did you mean "halving"?'),
         ({"racing": {"name": "halving", "keep": 1.5}}, "racing.keep: 1.5 is not below 1. Give less than 1."),
@@ -77,7 +91,7 @@ def test_all_problems_come_at_once() -> None:
             "racing: the first rung asks 8 items, the estimator no more than 8. Ask fewer first.",
         ),
         ({"rotation": 0}, "rotation: 0 is not above 0. Give more than 0."),
-        ({"selector": ["random"]}, "selector: [random] is not a mapping. Write {name: c_optimal}."),
+        ({"selector": ["random"]}, "selector: [random] is neither a name nor a mapping. Write {name: c_optimal}."),
         (
             {"estimator": {"name": "mean"}, "selector": {"name": "c_optimal"}},
             'selector: "c_optimal" chooses items by the answers, and "mean" cannot weigh those. '
@@ -85,12 +99,13 @@ def test_all_problems_come_at_once() -> None:
         ),
         (
             {"estimator": {"name": "eap"}, "selector": {"name": "random"}},
-            'selector: "eap" needs an item bank, and task "b" has none. Name its file as the task\'s `bank`.',
+            'tasks.b: "eap" needs an item bank of every searched task, and this one has none. '
+            "Name its file as `bank`; `evomerge calibrate items` fits one.",
         ),
         (
             {"estimator": {"name": "p_irt"}},
-            'selector: "p_irt" and "anchors" need an item bank, and task "b" has none. '
-            "Name its file as the task's `bank`.",
+            'tasks.b: "p_irt" and "anchors" need an item bank of every searched task, and this one has none. '
+            "Name its file as `bank`; `evomerge calibrate items` fits one.",
         ),
     ],
 )

@@ -172,6 +172,46 @@ def test_problems_of_constraints_come_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("metric", "constraint", "what"),
+    [
+        (
+            "acc",
+            {"task": "x", "at_least": 50},
+            "at_least: 50 is no value of x, which lies in [0, 1]. Give a number from 0 to 1; 0.5 is 50 %.",
+        ),
+        (
+            {"name": "margin", "softness": 0.1},
+            {"objective": "o", "at_most": 1.05},
+            "at_most: 1.05 is no value of o, which lies in [0, 1]. "
+            "Give a number from 0 to 1; `of` makes it a share of a model's value.",
+        ),
+        (
+            {"name": "brevity", "half_length": 9},
+            {"objective": "lost", "at_most": -0.1},
+            "at_most: -0.1 is no value of lost, which lies in [0, 1]. "
+            "Give a number from 0 to 1; `of` makes it a share of a model's value.",
+        ),
+        ("exact_match", {"task": "x", "at_least": 1}, None),
+        ("word_perplexity", {"task": "x", "at_most": 50}, None),
+        ({"name": "margin"}, {"objective": "o", "at_least": -2}, None),
+        ("acc", {"objective": "size", "at_most": 1.5}, None),
+        ("acc", {"task": "x", "at_least": 1.5, "of": "base"}, None),
+    ],
+)
+def test_a_bound_that_no_score_reaches_is_refused(metric: object, constraint: object, what: str | None) -> None:
+    tree = {
+        "evomerge": "fitness/1",
+        "tasks": {"x": {"task": "t", "metric": metric}},
+        "objectives": {"o": ["x"], "lost": {"forgetting": ["x"], "of": "base"}, "size": {"cost": "layers"}},
+        "constraints": [constraint],
+    }
+    if what is None:
+        assert len(parse(FitnessSpec, tree, "f").constraints) == 1
+    else:
+        assert problems_of(tree) == [f"fitness/x.yaml: constraints[0].{what}"]
+
+
 def test_costs_alone_are_no_fitness() -> None:
     tree = yaml.safe_load(SHOWN) | {"objectives": {"size": {"cost": "parameters"}, "depth": {"cost": "width"}}}
     assert problems_of(tree) == [

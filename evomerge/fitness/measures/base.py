@@ -19,6 +19,11 @@ class BaseMeasure(Value, abc.ABC):
     output_types: ClassVar[tuple[str, ...]]
 
     @property
+    def is_share(self) -> bool:
+        """Whether scores lie in [0, 1]."""
+        return True
+
+    @property
     @abc.abstractmethod
     def words(self) -> str:
         """What the scores are, in plain words, for axes and tables."""

@@ -36,6 +36,11 @@ class Margin(BaseMeasure):
     softness: float | None = pydantic.Field(default=None, gt=0)
 
     @property
+    def is_share(self) -> bool:
+        """The soft form's do."""
+        return self.softness is not None
+
+    @property
     def words(self) -> str:
         """`margin in nats per byte`, `soft margin per byte`."""
         return f"{'margin in nats' if self.softness is None else 'soft margin'}{_PER[self.per]}"
