@@ -120,7 +120,7 @@ def test_equally_weighted_tasks_are_one_mean() -> None:
     ]
     spec, text = fitness(tasks, num_fewshot=3, limit=100)
     assert spec.objectives == {"mean": Mean(tasks=("gsm8k_train", "spartqa_train"))}
-    assert spec.tasks["gsm8k_train"].model_dump(exclude_none=True) == {
+    assert spec.tasks["gsm8k_train"].model_dump(exclude_defaults=True) == {
         "task": "gsm8k_train",
         "metric": "exact_match",
         "filter": "strict-match",
