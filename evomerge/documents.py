@@ -53,6 +53,7 @@ _WANTED = {
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a finite number",
+    "none_required": "nothing. Leave it empty",
 }
 """What pydantic's commonest complaints mean in a person's file, which knows no tuples and no floats."""
 
@@ -220,7 +221,8 @@ def _is_echo(details: ErrorDetails, faults: Sequence[ErrorDetails]) -> bool:
 def _problem(details: ErrorDetails, where: str) -> Problem:
     path = details["loc"]
     if details["type"] == "missing":
-        message = f'"{path[-1]}" is missing. Add it.'
+        what = f"entry {path[-1] + 1}" if isinstance(path[-1], int) else f'"{path[-1]}"'
+        message = f"{what} is missing. Add it."
         path = path[:-1]
     elif details["type"] == "fault":
         message, path = details["msg"], details["ctx"]["at"] or path
@@ -229,6 +231,8 @@ def _problem(details: ErrorDetails, where: str) -> Problem:
         message = f'"{details["input"]}" is not allowed. {suggestion(str(details["input"]), allowed)}'
     elif details["type"] == "too_short":
         message = f"{details['ctx']['actual_length']} entries are too few. Give {details['ctx']['min_length']} or more."
+    elif details["type"] == "too_long":
+        message = f"{details['ctx']['actual_length']} entries are too many. Give {details['ctx']['max_length']}."
     elif details["type"] in _BOUNDS:
         message = f"{shown(details['input'])} {_BOUNDS[details['type']].format_map(details['ctx'])}"
     elif details["type"] in _WANTED:

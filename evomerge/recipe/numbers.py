@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import pydantic
+from pydantic_core import InitErrorDetails
 
-from evomerge.documents import Tree, fault
+from evomerge.documents import Tree, Value, fault
+
+V = TypeVar("V", bound=Value)
 
 LEVELS = 1 << 16
 """Random draws are whole numbers below this: probabilities are multiples of its inverse."""
@@ -122,6 +125,30 @@ Thresholds: TypeAlias = Annotated[
     pydantic.Field(description="0 or more, one for all or one for each expert"),
 ]
 """What a size must exceed: one number for all experts, or one per expert."""
+
+
+LARGEST = 1e30
+"""Beyond it no number of a recipe makes sense in float32, and products of several would leave float64."""
+
+
+def refuse_huge(value: V) -> V:
+    """A stage or preset as a person wrote it, unchanged.
+
+    Raises:
+        pydantic.ValidationError: If a number is beyond ±`LARGEST`.
+    """
+    numbers = [((name,), part) for name, part in value if not isinstance(part, tuple)]
+    numbers += [((name, i), entry) for name, part in value if isinstance(part, tuple) for i, entry in enumerate(part)]
+    faults = [
+        InitErrorDetails(
+            type=fault(f"{number:g} is beyond ±{LARGEST:g}. Give a smaller number."), loc=place, input=number
+        )
+        for place, number in numbers
+        if isinstance(number, int | float) and abs(number) > LARGEST
+    ]
+    if faults:
+        raise pydantic.ValidationError.from_exception_data(type(value).__name__, faults)
+    return value
 
 
 def of_expert(numbers: float | tuple[float, ...], expert: int) -> float:

@@ -12,6 +12,7 @@ from pydantic_core import InitErrorDetails
 from evomerge.documents import Value, fault, shown, suggestion, tree_of
 from evomerge.recipe.adapters import adapter_faults
 from evomerge.recipe.calibration import Calibration
+from evomerge.recipe.numbers import refuse_huge
 from evomerge.recipe.presets import PRESETS, PresetValue
 from evomerge.recipe.route import Ends, Route, depth_faults, route_faults
 from evomerge.recipe.spans import span_faults
@@ -69,7 +70,7 @@ def _parse_rule(tree: Any) -> RuleValue:
     name = tree["use"]
     if not isinstance(name, str) or name not in PRESETS:
         raise fault(f'"{shown(name)}" is no preset. {suggestion(str(name), PRESETS)}')
-    return PRESETS[name].model_validate(tree)
+    return refuse_huge(PRESETS[name].model_validate(tree))
 
 
 Rule: TypeAlias = Annotated[RuleValue, pydantic.PlainValidator(_parse_rule), pydantic.PlainSerializer(tree_of)]
@@ -229,7 +230,11 @@ class Recipe(Value):
 def _blend_faults(recipe: Recipe) -> list[tuple[tuple[str | int, ...], str]]:
     found: list[tuple[tuple[str | int, ...], str]] = []
     known = list(recipe.models)
+    if "" in known:
+        found.append((("models",), "a model has an empty name. Give it one."))
     for name, blend in recipe.blends.items():
+        if not name:
+            found.append((("blends",), "a blend has an empty name. Give it one."))
         if name in recipe.models:
             found.append((("blends", name), f'"{name}" is a model already. Give the blend a name of its own.'))
         for position, source in (("origin", blend.origin), *((("experts", i), e) for i, e in enumerate(blend.experts))):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Literal
 
+import pydantic
+
 from evomerge.recipe.numbers import Densities, Density, NotNegative, Portion, Positive, Strength
 from evomerge.recipe.presets.base import PresetValue, Weights
 from evomerge.recipe.presets.sparse import DareTiesPreset, TiesPreset
@@ -202,7 +204,7 @@ class DogePreset(PresetValue):
     scale: Positive = 0.07
     density: Density = 0.3
     subspace: Strength = 1 / 6
-    steps: int = 400
+    steps: int = pydantic.Field(default=400, ge=0)
 
     def pipe(self, num_experts: int) -> tuple[StageValue, ...]:
         """The stages that the method consists of."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias, get_args
 import pydantic
 
 from evomerge.documents import fault, shown, suggestion
+from evomerge.recipe.numbers import refuse_huge
 from evomerge.recipe.stages import (
     adapters,
     calibrated,
@@ -86,7 +87,7 @@ def parse_stage(tree: Any) -> StageValue:
         given = _LIST
     if not isinstance(given, str) or given not in kinds:
         raise fault(f'"{shown(given)}" is no kind of {found[0]}. {suggestion(str(given), list(kinds))}')
-    return kinds[given].model_validate(tree)
+    return refuse_huge(kinds[given].model_validate(tree))
 
 
 def stage_tree(stage: StageValue) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import pydantic
+
 from evomerge.recipe.numbers import Density, NotNegative, Portion, Positive, Strength
 from evomerge.recipe.stages.base import Elsewhere, StageValue
 
@@ -109,7 +111,7 @@ class Consensus(StageValue):
 
     reduce: Literal["consensus"]
     mu: NotNegative = 0.1
-    steps: int = 20
+    steps: int = pydantic.Field(default=20, ge=0)
     combine: Literal["mean", "ties"] = "ties"
     density: Density = 0.2
     gain: float = 1.0
@@ -163,7 +165,7 @@ class ProjectedDescent(StageValue):
     scale: Positive = 0.07
     density: Density = 0.3
     subspace: Strength = 1 / 6
-    steps: int = 400
+    steps: int = pydantic.Field(default=400, ge=0)
     step: NotNegative = 1e-4
     unit: Literal["weight", "rms"] = "weight"
 
