@@ -9,7 +9,7 @@ from typing import Any
 from evomerge.documents import Tree, parse, shown, suggestion, tree_of
 from evomerge.errors import ConfigError
 from evomerge.recipe.presets import PRESETS
-from evomerge.recipe.stages import SLOTS, Linear, Origin, StageValue, Weigh, stage_tree
+from evomerge.recipe.stages import KINDS, SLOTS, DensityGate, Linear, Origin, StageValue, Weigh, stage_tree
 from evomerge.spaces.genes import Gene, Genome, Scalar
 from evomerge.spaces.holes import is_list
 
@@ -18,13 +18,18 @@ _NEUTRAL: dict[str, tuple[dict[str, Tree], ...]] = {
     "lens": (),
     "gate": (
         {"gate": "none"},
-        *({"gate": gate, "density": 1.0} for gate in ("top", "bernoulli", "rank_bernoulli", "band", "variance")),
+        *({"gate": gate, "density": 1.0} for gate, kind in KINDS["gate"].items() if issubclass(kind, DensityGate)),
     ),
     "restore": ({"restore": "none"},),
     "vote": ({"vote": "none"},),
     "weigh": (),
     "reduce": ({"reduce": "sum"},),
-    "post": ({"post": "scale", "by": 1.0}, {"post": "ramp", "alpha": 1.0, "beta": 0.0}),
+    "post": (
+        {"post": "scale", "by": 1.0},
+        {"post": "ramp", "alpha": 1.0, "beta": 0.0},
+        {"post": "flatten", "strength": 0.0},
+        {"post": "channel", "floor": 1.0},
+    ),
 }
 
 
@@ -48,7 +53,7 @@ def start_pipes(start: Tree, num_experts: int, where: str) -> tuple[list[StageVa
     if tree["use"] not in PRESETS:
         raise ConfigError.at(where, f'"{tree["use"]}" is no preset. {suggestion(tree["use"], [*PRESETS, "uniform"])}')
     preset = parse(PRESETS[tree["use"]], tree, where)
-    return ([stage for stage in preset.pipe(num_experts) if tree_of(stage) not in _NEUTRAL[stage.slot]],)
+    return ([stage for stage in preset.pipe(num_experts) if not stage.is_neutral and stage != Linear(reduce="sum")],)
 
 
 def neutral(genes: Sequence[Gene]) -> Genome:

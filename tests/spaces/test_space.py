@@ -310,6 +310,23 @@ class TestSeeds:
         space = bound({"pipe": [gate, WEIGHTS]}, seeds=["task_arithmetic"])
         assert space.seeds == (("none", 0.5, 0.5, 0.5),)
 
+    @pytest.mark.parametrize(
+        "stage",
+        [
+            {"gate": "low_rank", "density": {"float": [0.1, 1]}},
+            {"gate": "spectral_top", "density": {"float": [0.1, 1]}},
+            {"post": "flatten", "strength": {"float": [0, 1]}},
+        ],
+    )
+    def test_a_stage_is_switched_off_at_the_end_of_its_gene_that_does_nothing(self, stage: dict[str, Tree]) -> None:
+        pipe = [stage, WEIGHTS] if "gate" in stage else [WEIGHTS, stage]
+        space = bound({"pipe": pipe}, seeds=["task_arithmetic"])
+        assert space.decode(space.seeds[0]).digest == preset({"use": "task_arithmetic"}).digest
+
+    def test_what_does_nothing_in_a_seed_needs_no_stage(self) -> None:
+        space = bound({"pipe": [{"vote": "sign"}, WEIGHTS, {"reduce": "mean"}]}, seeds=[{"use": "ties", "density": 1}])
+        assert space.decode(space.seeds[0]).digest == preset({"use": "ties", "density": 1}).digest
+
     def test_a_part_that_stands_fast_may_be_what_the_seed_wants(self) -> None:
         pipe = [
             {"gate": "top", "density": 0.2},
