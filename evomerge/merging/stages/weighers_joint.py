@@ -36,7 +36,9 @@ def norm(weigh: NormWeigher, stack: Stack, site: Site) -> Sequence[Factor]:
 
 def norm_factors(weigh: NormWeigher, squares: Sequence[float]) -> Sequence[float]:
     """The factors, from squared norms."""
-    powers = [square ** (weigh.exponent / 2) if square > 0 else 0.0 for square in squares]
+    # relative to the norm with the greatest power, so that no power overflows, nor all of them underflow
+    unit = (max if weigh.exponent >= 0 else min)((square for square in squares if square > 0), default=1.0)
+    powers = [(square / unit) ** (weigh.exponent / 2) if square > 0 else 0.0 for square in squares]
     return times(shares(powers), weigh.weights)
 
 

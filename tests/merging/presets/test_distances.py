@@ -3,9 +3,12 @@
 import math
 from collections.abc import Sequence
 
+import pytest
 import torch
 
 from evomerge.merging.draws import Draw
+from evomerge.merging.stages.weighers_joint import norm_factors
+from evomerge.recipe.stages import NormWeigher
 from evomerge.testing.formulas import Tensors
 from evomerge.testing.stages import (
     MeanContract,
@@ -37,6 +40,13 @@ class TestMetaGptEvened(PresetContract, SymmetricContract):
         first, second = (expert - origin for expert in experts)
         one, other = 1 / first.norm(), 1 / second.norm()
         return origin + 0.7 * (one * first + other * second) / (one + other)
+
+
+@pytest.mark.parametrize("exponent", [2000.0, -2000.0])
+def test_no_exponent_is_too_large_for_norms(exponent: float) -> None:
+    weigh = NormWeigher(weigh="norm", exponent=exponent)
+    longest, shortest = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)
+    assert tuple(norm_factors(weigh, (2.0, 30.0, 0.0))) == (longest if exponent > 0 else shortest)
 
 
 def widened(significance: list[list[float]], ratio: float, calibration: float) -> list[list[float]]:
