@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from evomerge.errors import ConfigError, Problem
+from evomerge.errors import CandidateFailed, ConfigError, Problem
 from evomerge.merging.library import Library
 from evomerge.merging.merge import Merge
 from evomerge.recipe import Recipe
@@ -30,7 +30,12 @@ def merge_finite(merge: Merge, name: str, place: torch.Tensor, recipe: Recipe, l
     """
     try:
         merge.into(name, place)
-    except (ArithmeticError, RuntimeError, ValueError):  # what decompositions and comparisons make of NaN
+    except (
+        CandidateFailed,
+        ArithmeticError,
+        RuntimeError,
+        ValueError,
+    ):  # what decompositions and comparisons make of NaN
         _check_sources(name, recipe, library)
         raise
     if not is_finite(place):

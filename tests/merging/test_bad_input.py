@@ -63,6 +63,13 @@ def test_numbers_that_are_not_finite(
     )
 
 
+def test_what_has_no_singular_values_is_laid_to_its_model(
+    damaged: Callable[[Change], Path], recipe_of: MakeRecipe, tmp_path: Path
+) -> None:
+    zoo = damaged(setter(17, float("nan")))
+    assert refused(recipe_of({"use": "star"}, zoo=zoo), tmp_path, ConfigError).startswith("models.ja: DIR/zoo/ja: ")
+
+
 def test_numbers_that_grow_too_large(recipe_of: MakeRecipe, tmp_path: Path) -> None:
     rule = {"use": "task_arithmetic", "weights": [3e5, 0.5]}
     assert refused(recipe_of(rule, dtype="float16"), tmp_path, ConfigError) == (
