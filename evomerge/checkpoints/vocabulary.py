@@ -43,7 +43,7 @@ def _vocab_json(folder: Path) -> dict[str, int]:
 
 def _vocab_txt(folder: Path) -> dict[str, int]:
     try:
-        lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+        with (folder / "vocab.txt").open(encoding="utf-8") as file:  # whose tokens may be line ends but to a file
+            return {line.rstrip("\n"): index for index, line in enumerate(file)}
     except (OSError, ValueError):
         return {}
-    return {token: index for index, token in enumerate(lines)}

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from evomerge.errors import ConfigError
+from evomerge.merging.statistics.texts import lines_of
 from evomerge.refinement.plane import Said
 
 
@@ -66,13 +67,8 @@ def stretch(samples: Sequence[Sample], number: int, size: int) -> list[Sample]:
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
     """Prompt, empty where there is none, and whole text of every line."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError.at(str(path), f"cannot be read: {error}.") from None
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield _parsed(line, f"{path}: line {number}") if path.suffix == ".jsonl" else ("", line.strip())
+    for where, line in lines_of(path):
+        yield _parsed(line, where) if path.suffix == ".jsonl" else ("", line)
 
 
 def _parsed(line: str, where: str) -> tuple[str, str]:

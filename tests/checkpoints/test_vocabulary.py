@@ -24,6 +24,11 @@ def test_files(tmp_path: Path, name: str, text: str) -> None:
     assert vocabulary_of(tmp_path) == EXPECTED
 
 
+def test_a_token_may_be_a_line_end_of_unicode(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("a\n\u2028\nb\n", encoding="utf-8")
+    assert vocabulary_of(tmp_path) == {"a": 0, "\u2028": 1, "b": 2}
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "3", "{}", '{"model": 3}', '{"model": {"vocab": 3}}', '{"model": {"vocab": [3]}}']
 )

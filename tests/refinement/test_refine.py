@@ -160,6 +160,13 @@ def test_a_line_that_is_no_text(family: Path, recipe_of: MakeRecipe, tmp_path: P
         read_samples(tmp_path / "bad.jsonl", resident.tokenizer, 9, 9)
 
 
+def test_a_text_may_hold_a_line_end_of_unicode(family: Path, recipe_of: MakeRecipe, tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"text": "w3 \u2028 w4"}\n', encoding="utf-8")
+    _, resident = bench(recipe_of(RULES["mean"]))
+    (sample,) = read_samples(tmp_path / "texts.jsonl", resident.tokenizer, 9, 9)
+    assert sample.tokens.tolist() == resident.tokenizer("w3 \u2028 w4", return_tensors="pt")["input_ids"].tolist()
+
+
 def test_the_command_writes_a_recipe_that_the_others_take(
     recipe_of: MakeRecipe, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

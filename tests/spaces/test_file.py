@@ -43,7 +43,7 @@ def test_a_good_space() -> None:
         ({"float": [1, 1]}, ": [1, 1] is empty. Write [low, high] with low < high."),
         ({"float": [0, "x"]}, ".float[1]: x is not a number."),
         ({"float": [0, float("inf")]}, ".float[1]: .inf is not a finite number."),
-        ({"float": [0]}, '.float: entry 2 is missing. Add it.'),
+        ({"float": [0]}, ".float: entry 2 is missing. Add it."),
         ({"float": 1}, ".float: 1 is not a list."),
         ({"float": [0, 1], "scale": "log"}, ": a log scale needs low > 0, not 0. Raise low, or drop the scale."),
         ({"float": [0, 1], "scale": "logg"}, '.scale: "logg" is not allowed. Did you mean "log"?'),

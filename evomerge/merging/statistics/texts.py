@@ -55,24 +55,33 @@ def token_lists(calibration: Calibration, model: Path) -> list[torch.Tensor]:
     return lists
 
 
-def _texts(path: Path) -> Iterator[str]:
-    """The texts of a file, in its order, without empty ones."""
+def lines_of(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a file that say something, each after its place for messages.
+
+    Raises:
+        ConfigError: If the file cannot be read.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                if text := _text_of(line.strip(), path, number):
-                    yield text
+                if text := line.strip():
+                    yield f"{path}: line {number}", text
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError.at(str(path), f"cannot be read: {error}.") from None
 
 
-def _text_of(line: str, path: Path, number: int) -> str:
-    if not line or path.suffix != ".jsonl":
-        return line
+def _texts(path: Path) -> Iterator[str]:
+    """The texts of a file, in its order, without empty ones."""
+    for where, line in lines_of(path):
+        if text := _text_in(line, where) if path.suffix == ".jsonl" else line:
+            yield text
+
+
+def _text_in(line: str, where: str) -> str:
     try:
         text = json.loads(line)["text"]
     except (ValueError, KeyError, TypeError):
         text = None
     if not isinstance(text, str):
-        raise ConfigError.at(f"{path}: line {number}", 'is no text. Write a line such as {"text": "…"}.')
+        raise ConfigError.at(where, 'is no text. Write a line such as {"text": "…"}.')
     return text.strip()
