@@ -100,8 +100,9 @@ class MetricAverage(PresetValue):
 
     def pipe(self, num_experts: int) -> tuple[StageValue, ...]:
         """The stages that the method consists of."""
-        power = self.exponent if self.kind == "score" else -self.exponent
-        return _mean(tuple(score**power for score in self.scores or (1.0,) * num_experts))
+        scores = self.scores or (1.0,) * num_experts
+        shares = [score / max(scores) if self.kind == "score" else min(scores) / score for score in scores]
+        return _mean(tuple(share**self.exponent for share in shares))  # at most 1: no exponent is too large
 
 
 def _mean(weights: tuple[float, ...]) -> tuple[StageValue, ...]:

@@ -70,3 +70,12 @@ class TestMetricAverageOfLosses(PresetContract, MeanContract):
 
     def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         return (1 * experts[0] + 2 * experts[1]) / 3
+
+
+class TestMetricAverageOfTheBestAlone(PresetContract, MeanContract):
+    """A power so great that only the best counts."""
+
+    rule = {"use": "mwa", "scores": [70, 65], "exponent": 1000}
+
+    def formula(self, experts: Tensors, origin: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+        return experts[0]
