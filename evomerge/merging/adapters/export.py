@@ -60,9 +60,13 @@ def export_adapter(
     if adapters is None:
         what = f"its result {recipe.result} is not a blend of adapters on its origin, so it is no adapter. {_OTHERWISE}"
         raise ConfigError.at("recipe", what)
-    ConfigError.raise_if_any(_problems(blend, adapters, f"blends.{recipe.result}"))
+    where = f"blends.{recipe.result}"
+    ConfigError.raise_if_any(_problems(blend, adapters, where))
     dtype = _DTYPES[recipe.dtype or "float32"]
     changes = _changes(blend, adapters, rank)
+    if not changes:
+        what = "none of its rules acts where the adapters do, or none of them has a weight other than 0"
+        raise ConfigError.at(where, f"{what}, so there is nothing to write.")
     whole = {key: Merge(recipe, library).rounded(name) for name, key in _brought(adapters).items()}
     _check_finite(changes, whole, dtype)
     num_bytes = dtype.itemsize * sum(change.b_OR.numel() + change.a_RI.numel() for change in changes.values())
@@ -84,8 +88,6 @@ def _problems(blend: Blend, adapters: list[Adapted], where: str) -> Iterator[Pro
     for name in changed:
         if whole := [adapter.adapter.folder for adapter in adapters if adapter.is_whole(name)]:
             yield Problem(where, f"{whole[0]} brings {name} whole, which others change by factors. {_OTHERWISE}")
-    if all(_parts(blend, base, name) is None for name in changed):
-        yield Problem(where, "none of its rules acts where the adapters do, so there is nothing to write.")
     for parts in {_parts(blend, base, name): None for name in changed}:
         if parts is not None and not acts_on_factors(parts):
             yield Problem(where, f"{_reason(parts)}, so its result has no factors. {_OTHERWISE}")

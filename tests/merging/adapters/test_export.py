@@ -182,12 +182,21 @@ class TestRefused:
         text = self.refused(adapter_recipe({"use": "linear"}, ("math", "str")), tmp_path / "out")
         assert f"blends.mix: {tmp_path}/str brings {UP}.weight whole, which others change by factors." in text
 
-    def test_rules_that_act_elsewhere(
-        self, adapters: dict[str, Factored], adapter_recipe: MakeRecipe, tmp_path: Path
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            {"where": {"roles": ["norm"]}, "use": "linear"},
+            {"use": "lora_lego", "rank": 2, "weights": [0, 0]},
+        ],
+    )
+    def test_rules_that_change_nothing(
+        self, adapters: dict[str, Factored], adapter_recipe: MakeRecipe, tmp_path: Path, rule: dict[str, object]
     ) -> None:
-        rule = {"where": {"roles": ["norm"]}, "use": "linear"}
         text = self.refused(adapter_recipe(rule), tmp_path / "out")
-        assert text == "blends.mix: none of its rules acts where the adapters do, so there is nothing to write."
+        assert text == (
+            "blends.mix: none of its rules acts where the adapters do, or none of them has a weight other than 0, "
+            "so there is nothing to write."
+        )
 
     def test_numbers_that_the_dtype_cannot_hold(
         self, adapters: dict[str, Factored], adapter_recipe: MakeRecipe, tmp_path: Path
