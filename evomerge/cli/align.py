@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from evomerge.checkpoints import Checkpoint
 from evomerge.cli import parser
+from evomerge.cli.bars import progress_bar
 from evomerge.merging.alignment import (
     Alignment,
     Blocks,
@@ -60,7 +62,8 @@ def run(argv: Sequence[str]) -> int:
         print(f"{given.model} already lies in the best coordinates, as fine-tunes of one ancestor do. Nothing needs")
         print("doing and nothing was written.")
         return 0
-    check = write_aligned(model, alignment, given.destination)
+    with progress_bar(str(given.destination)) as advance:
+        check = write_aligned(model, alignment, given.destination, partial(advance, ""))
     print(f"Wrote {given.destination}. On {check.num_tokens} random tokens in float32 its logits differ from those of")
     print(f"{given.model} by {check.difference:.1e} of their standard deviation; {check.allowed:.0e} is allowed.")
     return 0
