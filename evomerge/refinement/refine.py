@@ -97,7 +97,7 @@ def refine(coefficients: Coefficients, library: Library, plan: Plan, progress: P
     for number in range(plan.steps):
         batch = stretch(bench.samples, number, plan.batch or len(bench.samples))
         loss, gradient_RE = slope(plane, plan.method, weights_RE, coefficients.start_RE, batch)
-        weights_RE = descent.step(number, weights_RE, np.where(coefficients.free, gradient_RE, 0.0))
+        weights_RE = descent.step(number, weights_RE, gradient_RE)
         progress(f"loss {loss:.4f}", number + 1, plan.steps)
     after = bench.loss(weights_RE)
     if not after < before:
