@@ -105,9 +105,8 @@ def _step(
     dots_E = np.clip(cosines_EE @ mean_E, -1, 1)
     angles_E = np.arccos(dots_E)
     sines_E = np.sin(angles_E)
-    # an expert that is opposite lies in no direction, one that is there already needs no step
-    pulls_E = shares_E * np.divide(angles_E, sines_E, out=np.ones_like(sines_E), where=sines_E > 1e-7)
-    pulls_E[dots_E < -1 + 1e-12] = 0.0
+    # an expert that is opposite lies in no direction, one that is there already needs no step: 1 cancels below
+    pulls_E = shares_E * np.divide(angles_E, sines_E, out=np.ones_like(sines_E), where=sines_E > 2e-6)
     return np.asarray(pulls_E - (pulls_E @ dots_E) * mean_E)
 
 

@@ -60,16 +60,12 @@ def overlap(weigh: OverlapWeigher, stack: Stack, site: Site) -> Sequence[Factor]
     counts = _counts(masks)
     if weigh.scope == "model":
         counts = site.scope.once(("overlap", weigh.epsilon, weigh.unit), lambda: _counts_of_model(weigh, site))
-    boosts = [1 + weigh.strength * _ratio(*count, weigh.limit) for count in counts]
+    boosts = [1 + weigh.strength * min(shared / max(unique, 1), weigh.limit) for shared, unique in counts]
     weights = weigh.weights or (1.0,) * len(masks)
     return [
         mask * weight * torch.where(movers == 1, boost, 1.0 / movers.clamp(min=1))
         for mask, weight, boost in zip(masks, weights, boosts, strict=True)
     ]
-
-
-def _ratio(num_shared: int, num_unique: int, limit: float) -> float:
-    return min(num_shared / num_unique, limit) if num_unique else limit
 
 
 def _counts(masks: Sequence[torch.Tensor]) -> list[tuple[int, int]]:
