@@ -92,6 +92,28 @@ def test_the_sentences_have_the_numbers(make: Callable[..., Forecast]) -> None:
     assert f"a lead of {found.provable['mean']:.3f} or more over it (80 % power)" in text
 
 
+@pytest.mark.parametrize(("finals_s", "is_told"), [(60.0, False), (60.1, True)])
+def test_finals_that_cost_more_than_half_the_search_are_told(
+    make: Callable[..., Forecast], finals_s: float, is_told: bool
+) -> None:
+    found = make()
+    found = dataclasses.replace(found, finals_s=finals_s * found.search_s / 120)
+    assert any(text.startswith("The finals cost") for text in sentences(found)) is is_told
+
+
+@pytest.mark.parametrize(("times", "is_told"), [(2.0, False), (2.1, True)])
+def test_estimates_that_err_twice_as_much_as_they_say_are_told(
+    make: Callable[..., Forecast], times: float, is_told: bool
+) -> None:
+    found = make()
+    precision = dataclasses.replace(found.chosen.prospect.precision["mean"], stated=0.1, seen=0.1 * times)
+    chosen = dataclasses.replace(
+        found.chosen, prospect=dataclasses.replace(found.chosen.prospect, precision={"mean": precision})
+    )
+    found = dataclasses.replace(found, plans=[chosen, *found.plans[1:]])
+    assert any("estimates say that they err" in text for text in sentences(found)) is is_told
+
+
 def test_a_better_design_is_named_only_where_it_wins_more(make: Callable[..., Forecast]) -> None:
     found = make(asked=10)
     better = dataclasses.replace(found.plans[1], gain={"mean": 2 * found.chosen.gain["mean"]}, candidates=123)

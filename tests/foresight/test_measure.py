@@ -6,6 +6,7 @@ import pytest
 from evomerge.errors import EvomergeError
 from evomerge.execution import Job, Outcome
 from evomerge.foresight import measure
+from evomerge.foresight.measure import _line, _Record
 from evomerge.study import Study
 
 
@@ -70,6 +71,14 @@ def test_the_costs_are_those_of_warm_caches(make_study: Callable[..., Study]) ->
     assert costs.item_s == pytest.approx({"math": 0.1, "ja": 0.1, "unseen": 0.1})
     assert costs.item_tokens == pytest.approx({"math": 14 / 20, "ja": 14 / 20, "unseen": 14 / 18})
     assert costs.seconds({"math": 10, "unseen": 5}) == pytest.approx(1.5)
+
+
+def test_two_requests_of_one_length_tell_what_an_item_costs_and_no_more() -> None:
+    first, rest = (
+        Outcome(number, {"math": (number,)}, {"math": np.ones(1, np.float32)}, None, 2.0, 0.6, tokens=7)
+        for number in (0, 1)
+    )
+    assert _line(_Record({"math": first}, {"math": rest}), "math") == (0.0, 0.6, 7.0)
 
 
 def test_who_fails_is_named_and_the_others_count(make_study: Callable[..., Study]) -> None:

@@ -12,7 +12,8 @@ from evomerge.checkpoints import Checkpoint
 from evomerge.documents import Tree, parse
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Merge
-from evomerge.merging.spectra import polar
+from evomerge.merging.spectra import decompose, polar
+from evomerge.merging.stages.subspaces import _filters, off
 from evomerge.recipe import Recipe
 from evomerge.recipe.stages import parse_stage
 from evomerge.testing.matrices import low, randoms
@@ -93,6 +94,10 @@ class TestGates:
         for gate in ("low_rank", "spectral_top"):
             kept = merged(pipe_of({"gate": gate, "density": 0.6}), [matrix], None)
             assert not kept[matrix == 0].any()
+
+    def test_the_fewest_directions_that_hold_the_share_are_kept(self) -> None:
+        result = merged(pipe_of({"gate": "spectral_top", "density": 0.5}), [torch.eye(2)], None)
+        assert rank_of(result) == 1
 
     def test_outliers_end_at_their_limit(self) -> None:
         matrix = torch.tensor([[1.0, -1, 1, -7], [2, 2, 2, 2]])
@@ -181,6 +186,11 @@ class TestFlow:
         gradient = sum((found - task) @ task.T @ task / task.square().sum() for task in exact)
         assert float(torch.as_tensor(gradient).norm()) < 1e-4 * float(found.norm())
 
+    def test_a_rounded_share_keeps_as_many_eigenvectors_as_it_means(self) -> None:
+        flow = parse_stage({"reduce": "spectral_flow", "keep": 0.666666667})
+        passed_I, _ = _filters(flow, torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64), 0.0)
+        assert passed_I.tolist() == [0.0, 1.0, 1.0]
+
     def test_what_no_expert_has_stays_at_the_start(self) -> None:
         experts = [low(0, 2), low(5, 2)]
         basis = torch.linalg.svd(torch.cat(experts))[2][4:]
@@ -213,6 +223,11 @@ class TestFold:
         first, second = randoms(0, 2, 5, 5)
         folded = merged(pipe_of({"reduce": "fold", "alpha": 1.0}), [first, second], None)
         torch.testing.assert_close(folded, first, rtol=1e-4, atol=1e-4)
+
+    def test_directions_are_closed_up_to_the_share_itself(self) -> None:
+        task, taken = torch.ones(2, 2), decompose(torch.diag(torch.tensor([3.0, 3.0])))
+        assert int(off(task, taken, 0.5).count_nonzero()) == 2  # the diagonal is gone, the block was one entry of it
+        assert int(off(task, taken, 1.0).count_nonzero()) == 0
 
     def test_the_order_counts(self) -> None:
         experts = randoms(0, 2, 5, 5)

@@ -12,7 +12,8 @@ from evomerge.merging.draws import Draw
 from evomerge.merging.stages import gates, reducers, restore, votes
 from evomerge.merging.stages.reducers_spherical import sphere
 from evomerge.merging.stages.stack import Stack
-from evomerge.recipe.stages import parse_stage
+from evomerge.merging.stages.weighers_divergence import importance
+from evomerge.recipe.stages import DivergenceWeigher, parse_stage
 from evomerge.testing.stages import merged
 
 LISTS = st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=30)
@@ -130,6 +131,43 @@ class TestVote:
         assert merged([parse_stage({"vote": "tall", "threshold": 0.4})], experts, None).tolist() == [0, 2]
         alone = parse_stage({"vote": "tall", "threshold": 0.4, "decoder": 1})
         assert merged([alone], experts, None).tolist() == [0, 2]
+
+    def test_a_claim_is_more_than_its_share_of_what_the_others_say(self) -> None:
+        pipe = (parse_stage({"vote": "tall", "threshold": 0.5, "at_least": 1}),)
+        experts = [torch.tensor([0.5, 0.6]), torch.tensor([1.0, 1.0])]
+        assert merged(pipe, experts, None).tolist() == pytest.approx([1.5, 1.6])
+        alone = (parse_stage({"vote": "tall", "threshold": 0.5, "decoder": 0}),)
+        assert merged(alone, experts, None).tolist() == pytest.approx([0.0, 1.6])
+
+    def test_a_model_that_elects_both_signs_alike_elects_plus(self) -> None:
+        pipe = (parse_stage({"vote": "sign", "tally": "plain", "zero": "majority"}), parse_stage({"reduce": "mean"}))
+        experts = [torch.tensor([1.0, -1.0, 2.0]), torch.tensor([1.0, -1.0, -2.0])]
+        assert merged(pipe, experts, None).tolist() == [1.0, -1.0, 2.0]
+
+
+class TestLargest:
+    """One expert at each entry."""
+
+    def test_of_equals_the_last_is_taken(self) -> None:
+        experts = [torch.tensor([1.0, -3.0]), torch.tensor([-1.0, 2.0])]
+        assert merged((parse_stage({"reduce": "absmax"}),), experts, None).tolist() == [-1.0, -3.0]
+
+
+class TestStock:
+    """How far experts agree."""
+
+    def test_opposite_experts_move_nothing(self) -> None:
+        pipe = (parse_stage({"reduce": "mean"}), parse_stage({"post": "stock", "cosine": "measured"}))
+        assert merged(pipe, [torch.tensor([1.0, 2.0]), torch.tensor([-2.0, -4.0])], None).tolist() == [0.0, 0.0]
+
+
+class TestDivergence:
+    """Columns that moved."""
+
+    def test_what_is_at_the_mean_of_its_expert_is_not_calibrated(self) -> None:
+        weigh = DivergenceWeigher(weigh="divergence", calibration=9.0)
+        factors = importance(torch.tensor([[0.0, 0.5, 1.0], [0.0, 0.5, 1.0]]), weigh)
+        assert factors.tolist() == [[0.5, 0.5, 9.0], [0.5, 0.5, 9.0]]
 
 
 class TestRanks:

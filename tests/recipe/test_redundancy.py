@@ -9,6 +9,7 @@ from evomerge.documents import parse
 from evomerge.errors import ConfigError
 from evomerge.recipe import Recipe
 from evomerge.recipe.canonical import canonical_pipe
+from evomerge.recipe.parts import Parts
 from evomerge.testing.pipes import pipe_of
 from evomerge.testing.stages import merged
 
@@ -55,3 +56,13 @@ def test_ties_over_a_model_are_all_kept() -> None:
     tree["blends"]["mix"] |= {"pipe": [{"gate": "top", "density": 0.5, "scope": "model", "ties": "first"}]}
     with pytest.raises(ConfigError, match=r"ties: first.* counts in one tensor"):
         parse(Recipe, tree, "recipe.yaml")
+
+
+def test_an_origin_shows_unless_weights_sum_to_one() -> None:
+    pipes = [form({"weigh": [0.5, weight]}) for weight in (0.5, 0.4999)]
+    assert [Parts.of(pipe, 2).from_zero for pipe in pipes] == [True, False]
+
+
+def test_a_gate_that_an_equal_one_stands_before_is_left_out() -> None:
+    top, other = {"gate": "top", "density": 0.5}, {"gate": "bernoulli", "density": 0.9}
+    assert form(top, other, top) == form(top, other)

@@ -142,8 +142,9 @@ def test_data_must_suit_the_method(recipe_of: MakeRecipe, texts: Path) -> None:
 
 def test_where_nothing_is_gained_nothing_is_returned(recipe_of: MakeRecipe, texts: Path) -> None:
     coefficients = coefficients_of(recipe_of(RULES["task arithmetic"]), "recipe")
-    with pytest.raises(EvomergeError, match="nothing is gained"):
-        refine(coefficients, Library(), plan("expert_merging", texts, rate=5.0, steps=1))
+    for steps in (0, 1):
+        with pytest.raises(EvomergeError, match="nothing is gained"):
+            refine(coefficients, Library(), plan("expert_merging", texts, rate=5.0, steps=steps))
 
 
 def test_texts_take_turns_and_begin_again() -> None:

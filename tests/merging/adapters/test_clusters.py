@@ -45,3 +45,4 @@ def test_the_same_generator_gives_the_same_clusters() -> None:
 def test_points_that_coincide_do_no_harm() -> None:
     clusters_N = k_means(np.ones((5, 2)), np.ones(5), 3, generator())
     np.testing.assert_allclose(centres(np.ones((5, 2)), np.ones(5), clusters_N), 1.0)
+    assert k_means(np.zeros((5, 2)), np.ones(5), 3, generator()).tolist() == [0] * 5
