@@ -178,6 +178,28 @@ def fault(message: str, at: tuple[str | int, ...] | None = None) -> PydanticCust
     return PydanticCustomError("fault", "{message}", {"message": message, "at": at})
 
 
+def complaint(details: ErrorDetails) -> str:
+    """What is wrong and what to do about it, in our words where we have some."""
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "missing":
+        last = details["loc"][-1]
+        return f"entry {last + 1} is missing. Add it." if isinstance(last, int) else f'"{last}" is missing. Add it.'
+    if kind == "fault":
+        return details["msg"]
+    if kind == "literal_error":
+        allowed = re.findall(r"'([^']*)'", context["expected"])
+        return f'"{details["input"]}" is not allowed. {suggestion(str(details["input"]), allowed)}'
+    if kind == "too_short":
+        return f"{context['actual_length']} entries are too few. Give {context['min_length']} or more."
+    if kind == "too_long":
+        return f"{context['actual_length']} entries are too many. Give {context['max_length']}."
+    if kind in _BOUNDS:
+        return f"{shown(details['input'])} {_BOUNDS[kind].format_map(context)}"
+    if kind in _WANTED:
+        return f"{shown(details['input'])} is not {_WANTED[kind]}."
+    return f"{shown(details['input'])}: {details['msg'].removeprefix('Value error, ')}."
+
+
 def faults_at(place: tuple[str | int, ...], error: pydantic.ValidationError) -> list[InitErrorDetails]:
     """The faults of a part of a document, as faults of the whole that has it at `place`."""
     return [
@@ -219,24 +241,6 @@ def _is_echo(details: ErrorDetails, faults: Sequence[ErrorDetails]) -> bool:
 
 
 def _problem(details: ErrorDetails, where: str) -> Problem:
-    path = details["loc"]
-    if details["type"] == "missing":
-        what = f"entry {path[-1] + 1}" if isinstance(path[-1], int) else f'"{path[-1]}"'
-        message = f"{what} is missing. Add it."
-        path = path[:-1]
-    elif details["type"] == "fault":
-        message, path = details["msg"], details["ctx"]["at"] or path
-    elif details["type"] == "literal_error":
-        allowed = re.findall(r"'([^']*)'", details["ctx"]["expected"])
-        message = f'"{details["input"]}" is not allowed. {suggestion(str(details["input"]), allowed)}'
-    elif details["type"] == "too_short":
-        message = f"{details['ctx']['actual_length']} entries are too few. Give {details['ctx']['min_length']} or more."
-    elif details["type"] == "too_long":
-        message = f"{details['ctx']['actual_length']} entries are too many. Give {details['ctx']['max_length']}."
-    elif details["type"] in _BOUNDS:
-        message = f"{shown(details['input'])} {_BOUNDS[details['type']].format_map(details['ctx'])}"
-    elif details["type"] in _WANTED:
-        message = f"{shown(details['input'])} is not {_WANTED[details['type']]}."
-    else:
-        message = f"{shown(details['input'])}: {details['msg'].removeprefix('Value error, ')}."
-    return Problem(f"{where}: {key(path)}" if path else where, message)
+    path = details["loc"][:-1] if details["type"] == "missing" else details["loc"]
+    path = details["ctx"]["at"] or path if details["type"] == "fault" else path
+    return Problem(f"{where}: {key(path)}" if path else where, complaint(details))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pydantic
 
-from evomerge.documents import Tree, shown
+from evomerge.documents import Tree, complaint, shown
 from evomerge.recipe.canonical import canonical_pipe
 from evomerge.recipe.digits import significant
 from evomerge.recipe.mergekit.cuts import Cut
@@ -15,7 +15,8 @@ from evomerge.recipe.mergekit.faults import Faults
 from evomerge.recipe.mergekit.methods import Method, Parameter
 from evomerge.recipe.mergekit.parameters import Found, resolve
 from evomerge.recipe.mergekit.settings import Place
-from evomerge.recipe.presets import PRESETS
+from evomerge.recipe.numbers import refuse_huge
+from evomerge.recipe.presets import PRESETS, PresetValue
 from evomerge.recipe.stages import cancel
 
 _ADVICE = "Give one that has no filter, there or in the parameters of the whole file."
@@ -81,13 +82,16 @@ class Resolver:
     def _first_spelling(self, tree: dict[str, Tree], cut: Cut) -> dict[str, Tree]:
         """Of rules that do the same to this cut's tensors, the one seen first, so that they are one rule."""
         try:
-            preset = PRESETS[self._method.preset].model_validate(tree)
+            preset = self._preset(tree)
         except pydantic.ValidationError:
             return tree  # its faults are told elsewhere
         has_origin = cut.base is not None and self.measures_from_base
         num_experts = len(self.experts(cut))
         pipe = canonical_pipe(preset.pipe(num_experts), num_experts, has_origin)
         return self._spellings.setdefault((num_experts, has_origin, pipe), tree)
+
+    def _preset(self, tree: dict[str, Tree]) -> PresetValue:
+        return refuse_huge(PRESETS[self._method.preset].model_validate(tree))
 
     def _value(self, parameter: Parameter, found: Sequence[Found | None]) -> Tree:
         """What the preset's field takes: one value where all are the same, but for weights."""
@@ -101,12 +105,12 @@ class Resolver:
             return
         self._checked.add(seen)
         try:
-            PRESETS[self._method.preset].model_validate(tree)
+            self._preset(tree)
         except pydantic.ValidationError as error:
             for details in error.errors():
                 homes = places.get(str(details["loc"][0]), [()])
                 index = details["loc"][-1]
-                self._faults.add(homes[index if isinstance(index, int) else 0], details["msg"])
+                self._faults.add(homes[index if isinstance(index, int) else 0], complaint(details))
         weights = tree.get("weights", ())
         if self._method.base == "input" and tree.get("normalize", True) and weights and cancel(weights):
             self._faults.add(

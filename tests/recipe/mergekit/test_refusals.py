@@ -75,6 +75,18 @@ def complaint(read: Read, text: str, **odd: Layout) -> str:
             "models[0].parameters.density: 1.7 is above 1. A density",
         ),
         (
+            TIES + "models: [{model: a, parameters: {weight: .nan}}]\n",
+            "models[0].parameters.weight: .nan is not a finite number.",
+        ),
+        (
+            TIES + "models: [{model: a, parameters: {weight: 1e308}}, {model: b}]\n",
+            "models[0].parameters.weight: 1e+308 is beyond ±1e+30.",
+        ),
+        (
+            "merge_method: karcher\nparameters: {max_iter: -1}\n" + MODELS,
+            "parameters.max_iter: -1.0 is below 0. Give 0 or more.",
+        ),
+        (
             TIES + "models: [{model: a}, {model: b, parameters: {density: [1, 0]}}]\n",
             "models[1].parameters.density: 0 is not",
         ),
