@@ -137,7 +137,9 @@ def refuse_huge(value: V) -> V:
     Raises:
         pydantic.ValidationError: If a number is beyond ±`LARGEST`.
     """
-    numbers = [((name,), part) for name, part in value if not isinstance(part, tuple)]
+    numbers: list[tuple[tuple[str | int, ...], object]] = [
+        ((name,), part) for name, part in value if not isinstance(part, tuple)
+    ]
     numbers += [((name, i), entry) for name, part in value if isinstance(part, tuple) for i, entry in enumerate(part)]
     faults = [
         InitErrorDetails(
