@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from evomerge.checkpoints.adapter import Adapter
 from evomerge.checkpoints.digest import digest_of_files
+from evomerge.checkpoints.lora_config import LoraConfig
 from evomerge.errors import ConfigError
 
 SaveAdapter = Callable[..., Path]
@@ -50,6 +51,10 @@ class TestFactors:
         config["use_rslora"] = True
         adapter = Adapter(save_adapter(tmp_path / "b", modules, **config))
         assert adapter.factors(f"{UP}.weight").scale == 4 / math.sqrt(2)
+
+    def test_a_pattern_matches_whole_parts_of_a_path(self) -> None:
+        config = LoraConfig(4, 8.0, {"proj": 2, r"mlp\.up": 3}, {}, False, False, {})
+        assert [config.rank_of(module) for module in ("a.proj", "a.q_proj", "proj", "a.mlp.up")] == [2, 4, 2, 3]
 
     def test_weights_stored_transposed(self, save_adapter: SaveAdapter, tmp_path: Path) -> None:
         b, a = factors(6, 5, 4)

@@ -190,6 +190,8 @@ class TestFlow:
         flow = parse_stage({"reduce": "spectral_flow", "keep": 0.666666667})
         passed_I, _ = _filters(flow, torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64), 0.0)
         assert passed_I.tolist() == [0.0, 1.0, 1.0]
+        one = parse_stage({"reduce": "spectral_flow", "keep": 1e-6})
+        assert _filters(one, torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64), 0.0)[0].tolist() == [0.0, 0.0, 1.0]
 
     def test_what_no_expert_has_stays_at_the_start(self) -> None:
         experts = [low(0, 2), low(5, 2)]

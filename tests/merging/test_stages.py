@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from evomerge.merging.draws import Draw
 from evomerge.merging.stages import gates, reducers, restore, votes
+from evomerge.merging.stages.reducers_bands import inner_share
 from evomerge.merging.stages.reducers_spherical import sphere
 from evomerge.merging.stages.stack import Stack
 from evomerge.merging.stages.weighers_divergence import importance
-from evomerge.recipe.stages import DivergenceWeigher, parse_stage
+from evomerge.recipe.stages import DivergenceWeigher, Swap, parse_stage
 from evomerge.testing.stages import merged
 
 LISTS = st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=30)
@@ -153,6 +154,14 @@ class TestLargest:
         assert merged((parse_stage({"reduce": "absmax"}),), experts, None).tolist() == [-1.0, -3.0]
 
 
+class TestSwap:
+    """Whose layer it is."""
+
+    def test_so_many_layers_are_outer_ones_and_so_many_between(self) -> None:
+        swap = Swap(reduce="swap", bottom=2, top=1, transition=1)
+        assert [inner_share(swap, layer, 7) for layer in (None, *range(7))] == [0, 0, 0, 0.5, 1, 1, 0.5, 0]
+
+
 class TestStock:
     """How far experts agree."""
 
@@ -242,6 +251,10 @@ class TestMean:
             10,
         ]
         assert reducers.divide_by_share(total, (1.0, -1.0), []).tolist() == [3, 3]
+
+    def test_weights_that_nearly_cancel_are_weights(self) -> None:
+        pipe = (parse_stage({"weigh": [1.0, -0.999]}), parse_stage({"reduce": "mean"}))
+        assert float(merged(pipe, [torch.tensor([1.0]), torch.tensor([1.0])], None)) == pytest.approx(1.0, rel=1e-3)
 
     def test_small_weights_are_weights(self) -> None:
         total, mask = torch.tensor([3e-12]), torch.tensor([1.0])

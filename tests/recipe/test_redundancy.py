@@ -63,6 +63,12 @@ def test_an_origin_shows_unless_weights_sum_to_one() -> None:
     assert [Parts.of(pipe, 2).from_zero for pipe in pipes] == [True, False]
 
 
+def test_a_common_factor_of_weights_is_redundant_beside_a_silent_expert() -> None:
+    pipes = [pipe_of({"vote": "sign"}, {"weigh": weights}, {"reduce": "mean"}) for weights in ([2, 0, 1], [4, 0, 2])]
+    first, second = (canonical_pipe(pipe, 3, has_origin=True) for pipe in pipes)
+    assert first == second
+
+
 def test_a_gate_that_an_equal_one_stands_before_is_left_out() -> None:
     top, other = {"gate": "top", "density": 0.5}, {"gate": "bernoulli", "density": 0.9}
     assert form(top, other, top) == form(top, other)

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -80,3 +81,9 @@ def test_genes_are_values() -> None:
     gene = FloatGene("g", 0, 1, neutral=0.5)
     assert pickle.loads(pickle.dumps(gene)) == gene  # Ray carries them so
     assert len({gene, FloatGene("g", 0, 1, neutral=0.5)}) == 1
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_positions_far_outside_are_the_ends(scale: Any) -> None:
+    gene = FloatGene("g", 0.1, 10, scale=scale)
+    assert (gene.from_unit(-1e6), gene.from_unit(1e6)) == (0.1, 10)

@@ -323,6 +323,12 @@ class TestSeeds:
         space = bound({"pipe": pipe}, seeds=["task_arithmetic"])
         assert space.decode(space.seeds[0]).digest == preset({"use": "task_arithmetic"}).digest
 
+    def test_what_a_seed_needs_beyond_a_stage_is_missed(self) -> None:
+        gate = {"gate": "top", "density": {"float": [0.1, 1]}}
+        pipe = [gate, {"vote": "sign", "tally": "plain", "zero": "majority"}, WEIGHTS, {"reduce": "mean"}]
+        with pytest.raises(ConfigError, match=r"its gate stage cannot be \{density: 0\.2, gate: top, scope: model\}"):
+            bound({"pipe": pipe}, seeds=["ties@paper"])
+
     def test_what_does_nothing_in_a_seed_needs_no_stage(self) -> None:
         space = bound({"pipe": [{"vote": "sign"}, WEIGHTS, {"reduce": "mean"}]}, seeds=[{"use": "ties", "density": 1}])
         assert space.decode(space.seeds[0]).digest == preset({"use": "ties", "density": 1}).digest

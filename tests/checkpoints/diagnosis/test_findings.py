@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 
 from evomerge.checkpoints import Checkpoint
@@ -89,6 +90,15 @@ def test_the_loudest_and_the_loners_are_named(save: Save, toy: Any) -> None:
     problems = found(save(base=base, math=math, ja=ja, loud=loud))
     assert set(problems) == {("dwarfs", ("loud",)), ("unrelated", ("loud",))}
     assert "5.7 times as long" in problems["dwarfs", ("loud",)].sentence
+
+
+@pytest.mark.parametrize(("times", "is_told"), [(2.9, False), (3.1, True)])
+def test_three_times_the_length_of_the_others_is_told(save: Save, times: float, is_told: bool) -> None:
+    name = "model.layers.0.mlp.up_proj.weight"
+    base, step = torch.ones(4, 8) * 3, torch.eye(4, 8)
+    experts = {"a": step, "b": step.roll(1, 1), "loud": times * step.roll(2, 1)}
+    models = save(base={name: base}, **{key: {name: base + change} for key, change in experts.items()})
+    assert (("dwarfs", ("loud",)) in found(models)) is is_told
 
 
 def test_experts_without_anything_in_common_are_named_together(save: Save, toy: Any) -> None:

@@ -75,3 +75,10 @@ def test_equal_experts_are_at_no_distance_and_others_are() -> None:
 def test_what_is_not_a_number_is_noticed() -> None:
     assert not Moments.of(torch.zeros(2), [torch.tensor([1.0, float("nan")])]).is_finite
     assert not Moments.of(torch.tensor([float("inf"), 1.0]), [torch.zeros(2)]).is_finite
+
+
+def test_a_change_by_a_constant_correlates_with_nothing() -> None:
+    base = torch.arange(99, dtype=torch.float64)
+    moments = Moments.of(base, [base + 0.1, base + torch.linspace(-1, 2, 99, dtype=torch.float64)])
+    kinship = moments.kinship(0, 1)
+    assert (kinship.cosine is not None, kinship.pearson) == (True, None)

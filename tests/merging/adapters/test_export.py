@@ -171,6 +171,10 @@ class TestRefused:
             "Export a model, without --adapter."
         )
 
+    def test_parts_of_matrices(self, adapters: dict[str, Factored], adapter_recipe: MakeRecipe, tmp_path: Path) -> None:
+        text = self.refused(adapter_recipe({"where": {"span": [3, 700]}, "use": "linear"}), tmp_path / "out")
+        assert text.startswith("blends.mix: a span may cut matrices, and parts of a matrix have no factors.")
+
     def test_tensors_that_are_both(
         self,
         adapters: dict[str, Factored],

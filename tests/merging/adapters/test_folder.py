@@ -70,3 +70,12 @@ def test_embeddings_and_transposed_weights(save_adapter: SaveAdapter, tmp_path: 
 def test_factors_say_their_shape() -> None:
     assert Factors(torch.ones(6, 2), torch.ones(2, 5)).shape == (6, 5)
     assert Factors(torch.ones(6, 2), torch.ones(2, 5), is_transposed=True).shape == (5, 6)
+
+
+def test_the_widest_biases_are_named(save_adapter: SaveAdapter, tmp_path: Path) -> None:
+    kinds = ("lora_only", "all", "none")
+    many = [Adapter(save_adapter(tmp_path / kind, {UP: factors(6, 5, 2, 0)}, bias=kind)) for kind in kinds]
+    change = concatenated([many[0].factors(f"{UP}.weight")], [1.0])
+    (tmp_path / "out").mkdir()
+    write_adapter(tmp_path / "out", {f"{UP}.weight": change}, {}, many, many[0].targets, torch.float32)
+    assert Adapter(tmp_path / "out").config.tree["bias"] == "all"

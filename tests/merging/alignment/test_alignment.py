@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from evomerge.checkpoints import Checkpoint
-from evomerge.merging.alignment import FAMILIES, Alignment, Blocks, align, likeness
+from evomerge.merging.alignment import FAMILIES, Alignment, Blocks, Likeness, align, likeness
+from evomerge.merging.alignment.likeness import _cosines
 
 Tensors = dict[str, torch.Tensor]
 Change = Callable[[Tensors], Tensors]
@@ -234,3 +235,7 @@ def every_order(tensors: Tensors, layer: int, kv_heads: int) -> list[Tensors]:
             parts = (query[own], key[shared], value[shared], out[:, own])
             orders.append(dict(zip(names, parts, strict=True)))
     return orders
+
+
+def test_a_part_of_zeros_is_like_nothing() -> None:
+    assert _cosines(0.0, 0.0, 2.0, 0.0) == Likeness(0.0, 0.0)

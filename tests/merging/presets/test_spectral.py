@@ -138,7 +138,7 @@ class TestIsoCts(MatrixContract):
 
     def matrices(self, deltas: Tensors) -> torch.Tensor:
         size, count = min(deltas[0].shape), len(deltas)
-        own = round((size - int(0.4 * size)) / count)
+        own = min(round((size - int(self.rule["common"] * size)) / count), size // count)
         shared = size - own * count
         left, values, right = svd(total(deltas))
         lefts, allvalues, rights = [left[:, :shared]], [values[:shared]], [right[:shared]]
@@ -148,6 +148,13 @@ class TestIsoCts(MatrixContract):
             allvalues.append(beyond[1][:own])
             rights.append(beyond[2][:own])
         return torch.cat(allvalues).mean() * polar(torch.cat(lefts, dim=1)) @ polar(torch.cat(rights))
+
+
+class TestIsoCtsOfOwnDirectionsAlone(TestIsoCts):
+    """Three experts cannot have two of five directions each."""
+
+    rule = {"use": "iso_cts", "common": 0.0}
+    num_experts = 3
 
 
 class TestIsoCtsOfCommonDirectionsAlone(AloneContract):
