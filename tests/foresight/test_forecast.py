@@ -8,6 +8,7 @@ from evomerge.fitness.estimators.configs import MeanConfig
 from evomerge.fitness.power import best_of
 from evomerge.foresight import Forecast, Measured, forecast
 from evomerge.foresight.advice import duration, sentences
+from evomerge.foresight.forecast import _affordable
 from evomerge.foresight.measure import Costs
 from evomerge.study import Study
 
@@ -65,6 +66,11 @@ def test_other_designs_have_the_same_time(make: Callable[..., Forecast]) -> None
     for plan in found.plans[1:]:
         spent_s = plan.prospect.models_s + plan.candidates * plan.prospect.seconds
         assert spent_s <= found.search_s < spent_s + plan.prospect.seconds
+
+
+def test_what_models_cost_first_pays_no_candidates(make: Callable[..., Forecast]) -> None:
+    prospect = dataclasses.replace(make().chosen.prospect, merge_s=1.0, score_s=1.0, models_s=10.0)
+    assert _affordable(prospect, 30.0) == 10
 
 
 def test_the_promise_is_that_of_the_best_of_many(make: Callable[..., Forecast]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from evomerge.errors import EvomergeError
 from evomerge.execution import Job, Outcome
 from evomerge.foresight import measure
-from evomerge.foresight.measure import _line, _Record
+from evomerge.foresight.measure import _costs, _line, _Record
 from evomerge.study import Study
 
 
@@ -71,6 +71,14 @@ def test_the_costs_are_those_of_warm_caches(make_study: Callable[..., Study]) ->
     assert costs.item_s == pytest.approx({"math": 0.1, "ja": 0.1, "unseen": 0.1})
     assert costs.item_tokens == pytest.approx({"math": 14 / 20, "ja": 14 / 20, "unseen": 14 / 18})
     assert costs.seconds({"math": 10, "unseen": 5}) == pytest.approx(1.5)
+
+
+def test_the_first_recipe_tells_no_costs() -> None:
+    records = [
+        _Record({"math": Outcome(0, {"math": (0,)}, {"math": np.ones(1, np.float32)}, None, merge_s, 1.0, tokens=1)})
+        for merge_s in (9.0, 2.0, 4.0)
+    ]
+    assert _costs(records).merge_s == 3.0
 
 
 def test_two_requests_of_one_length_tell_what_an_item_costs_and_no_more() -> None:

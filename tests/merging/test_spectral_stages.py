@@ -12,7 +12,7 @@ from evomerge.checkpoints import Checkpoint
 from evomerge.documents import Tree, parse
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Merge
-from evomerge.merging.spectra import decompose, polar
+from evomerge.merging.spectra import Spectrum, polar
 from evomerge.merging.stages.subspaces import _filters, off
 from evomerge.recipe import Recipe
 from evomerge.recipe.stages import parse_stage
@@ -227,9 +227,9 @@ class TestFold:
         torch.testing.assert_close(folded, first, rtol=1e-4, atol=1e-4)
 
     def test_directions_are_closed_up_to_the_share_itself(self) -> None:
-        task, taken = torch.ones(2, 2), decompose(torch.diag(torch.tensor([3.0, 3.0])))
-        assert int(off(task, taken, 0.5).count_nonzero()) == 2  # the diagonal is gone, the block was one entry of it
-        assert int(off(task, taken, 1.0).count_nonzero()) == 0
+        taken = Spectrum(torch.eye(4), torch.tensor([3.0, 1.0, 2.0, 2.0]), torch.eye(4))
+        left = [off(torch.ones(4, 4), taken, alpha).count_nonzero() for alpha in (0.49, 0.5, 1.0)]
+        assert left == [16 - 4, 16 - 4 - 2, 0]  # the diagonal is gone, and of two closed directions their block
 
     def test_the_order_counts(self) -> None:
         experts = randoms(0, 2, 5, 5)
@@ -246,6 +246,15 @@ class TestConsensus:
         experts = randoms(seed, 3, 5, 6)
         found = merged(pipe_of({"reduce": "consensus", "combine": "mean", "mu": mu}), experts, None)
         torch.testing.assert_close(found, sum(experts) / 3, rtol=1e-5, atol=1e-5)
+
+    def test_the_gain_is_that_of_the_remainders(self) -> None:
+        experts = randoms(0, 3, 5, 6)
+        none, one, two = (
+            merged(pipe_of({"reduce": "consensus", "combine": "mean", "gain": gain}), experts, None)
+            for gain in (0.0, 1.0, 2.0)
+        )
+        torch.testing.assert_close(two - one, one - none, rtol=1e-4, atol=1e-5)
+        assert float((one - none).abs().max()) > 0.1
 
     @QUICK
     @given(SEEDS)

@@ -154,6 +154,16 @@ class TestLargest:
         assert merged((parse_stage({"reduce": "absmax"}),), experts, None).tolist() == [-1.0, -3.0]
 
 
+class TestKarcher:
+    """The mean direction."""
+
+    def test_experts_that_are_nearly_opposite_have_one_too(self) -> None:
+        angle = math.pi / 2 - 0.002
+        experts = [torch.tensor([math.cos(angle), side * math.sin(angle)]) for side in (1, -1)]
+        found = merged((parse_stage({"weigh": [0.5, 0.5]}), parse_stage({"reduce": "karcher"})), experts, None)
+        assert found.tolist() == pytest.approx([1.0, 0.0], abs=1e-4)
+
+
 class TestSwap:
     """Whose layer it is."""
 

@@ -145,6 +145,14 @@ def test_rules_for_layers_that_are_not_taken_do_not_matter() -> None:
     assert one != routed({"from": "mix", "layers": [0, 1]}, blends={"mix": with_rules(0.1, 0.3, 0.4, last=last)}).digest
 
 
+@pytest.mark.parametrize(("layers", "is_kept"), [([0, 1], False), ([0, 2], True), ([3, 5], True), ([4, 5], False)])
+def test_a_rule_for_some_of_the_layers_that_are_taken_is_kept(layers: list[int], is_kept: bool) -> None:
+    rule = {"where": {"layers": layers}, "pipe": [{"weigh": [0.1, 0.2]}, {"reduce": "sum"}]}
+    blend = {**MIX, "pipe": None, "rules": [rule, {"pipe": MIX["pipe"]}]}
+    kept = routed({"from": "mix", "layers": [2, 3]}, blends={"mix": blend}).canonical.blends["mix"]
+    assert len(kept.rules) == 1 + is_kept
+
+
 def test_rules_that_look_at_all_tensors_keep_those_before_them() -> None:
     """TIES over the model trims by the magnitudes of all tensors that no rule before it takes."""
     last: Tree = {"pipe": [{"gate": "top", "density": 0.3, "scope": "model"}, {"weigh": [0.5, 0.2]}, {"reduce": "sum"}]}

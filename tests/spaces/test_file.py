@@ -105,6 +105,10 @@ def test_a_choice_between_a_gate_and_none_may_share_a_density() -> None:
             {"models": {"base": "b", "math": "m", "ja": "j", "uniform": "u"}},
             ': models: "uniform" is what reports call something else. Give the model another name.',
         ),
+        (
+            {"models": {"base": "b", "math": "m", "ja": "j", "favourite": "u"}},
+            ': models: "favourite" is what reports call something else. Give the model another name.',
+        ),
         ({"groups": {"layers": 0}}, ": groups.layers: 0 is below 1. Give 1 or more."),
         ({"groups": {"layer": 2}}, ': groups: "layer" is not a known key. Did you mean "layers"?'),
         (

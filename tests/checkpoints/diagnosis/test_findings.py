@@ -60,6 +60,13 @@ def test_a_model_with_one_foreign_layer_has_foreign_parts(save: Save, toy: Any) 
     assert "math has foreign parts: mlp in layer 1 (relative norm 1.4" in finding.sentence
 
 
+def test_a_model_of_which_half_is_foreign_has_foreign_parts(save: Save, toy: Any) -> None:
+    base, odd = toy.model(0), toy.model(5)
+    math = toy.tuned(base, 1) | {name: tensor for name, tensor in odd.items() if ".mlp." in name}
+    finding = found(save(base=base, math=math))["foreign", ("math",)]
+    assert (finding.severity, "mlp in layers 0–2" in finding.sentence) == ("care", True)
+
+
 def test_gauged_parts_are_not_foreign(save: Save, toy: Any) -> None:
     base = toy.model(0)
     math, ja = related(toy, base, 1, 2)

@@ -236,3 +236,4 @@ def test_progress_counts_texts(zoo: Path, data: Calibration) -> None:
 
 def test_tensors_are_grouped_by_size() -> None:
     assert grouped({"a": 3, "b": 4, "c": 9, "d": 1, "e": 2}, 7) == [["a", "b"], ["c"], ["d", "e"]]
+    assert grouped({"a": 9, "b": 1}, 7) == [["a"], ["b"]]

@@ -50,7 +50,7 @@ def test_other_data_and_models_are_measured_anew(zoo: Path, data: Calibration) -
     assert calibrate(Checkpoint(zoo / "math"), data, ["act_mean"]) == ["act_mean"]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "no record", "record of others", "no json"])
+@pytest.mark.parametrize("damage", ["truncated", "no record", "record of others", "no json", "owner"])
 def test_what_is_damaged_is_measured_again(zoo: Path, data: Calibration, cache: Path, damage: str) -> None:
     checkpoint = Checkpoint(zoo / "math")
     calibrate(checkpoint, data, ["act_mean"])
@@ -62,6 +62,8 @@ def test_what_is_damaged_is_measured_again(zoo: Path, data: Calibration, cache: 
         record.unlink()
     elif damage == "no json":
         record.write_text("{")
+    elif damage == "owner":
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"owners": {DOWN: "nobody"}}))
     else:
         record.write_text(json.dumps(json.loads(record.read_text()) | {"means": {}}))
     assert calibrate(checkpoint, data, ["act_mean"]) == ["act_mean"]
