@@ -190,7 +190,7 @@ def test_validate_names_all_problems_of_all_files(desk: Path, capsys: pytest.Cap
     assert "search_spaces/tiny.yaml: blends.mix.pipe[0].weigh[0]: [30, -30] is empty" in message
     assert "search_spaces/tiny.yaml: blends.mix.pipe[0].weigh[1]: [30, -30] is empty" in message
     assert "fitness/two.yaml: splits: the shares sum to 1.5" in message
-    assert "odd.yaml: \"evomerge\" is recipe/9. Say what the file is: space/1, fitness/1 or recipe/1." in message
+    assert 'odd.yaml: "evomerge" is recipe/9. Say what the file is: space/1, fitness/1 or recipe/1.' in message
 
 
 def test_validate_looks_at_what_files_name(desk: Path, zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
