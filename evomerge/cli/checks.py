@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evomerge.checkpoints import check_mergeable, stretches_of
 from evomerge.cli.sources import check_headers, idle_rules, locator
-from evomerge.documents import Tree, parse
+from evomerge.documents import Tree, parse, shown
 from evomerge.errors import ConfigError, Problem
 from evomerge.fitness import Fitness, FitnessSpec
 from evomerge.fitness.banks import read_banks
@@ -75,7 +75,7 @@ def check(tree: Mapping[str, Tree], where: str, shelf: Path | None, *, with_data
     if "defaults" in tree:
         how = f"`evomerge plan experiment={Path(where).stem}` checks it, with the space and the fitness that it names."
         raise ConfigError.at(where, f"is an experiment, which stands for words of a command line. {how}")
-    what = f'"evomerge" is {kind!r}. Say what the file is: space/1, fitness/1 or recipe/1.'
+    what = f'"evomerge" is {shown(kind)}. Say what the file is: space/1, fitness/1 or recipe/1.'
     raise ConfigError.at(where, what)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol, Self
+from typing import Literal, Self
 
 import pydantic
 from pydantic_core import InitErrorDetails
@@ -12,10 +12,6 @@ from evomerge.documents import Tree, Value, fault, faults_at, shown
 from evomerge.spaces.genes import ChoiceGene, FloatGene, Gene, IntGene, Scalar
 
 Path = tuple[str | int, ...]
-
-
-class _Hole(Protocol):
-    def gene(self, name: str) -> Gene: ...
 
 
 class _FloatHole(Value):

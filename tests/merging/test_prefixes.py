@@ -1,7 +1,6 @@
 """Prefixes: layers that begin candidate after candidate are passed over, and nobody can tell from the logits."""
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from tests.merging.conftest import save_model
 TOKENS = torch.tensor([[2, 5, 9, 3], [7, 7, 1, 4]])
 OTHERS = torch.tensor([[3, 5, 9, 3], [7, 7, 1, 4]])
 MIX = {"origin": "base", "experts": ["math", "ja"], "pipe": [{"weigh": [0.3, 0.9]}, {"reduce": "sum"}]}
-MakeRoute = Callable[..., Recipe]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Files of mergekit-evolve become spaces and fitnesses of the same freedom."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from evomerge.spaces import SearchSpace, bind, parse_space
 from evomerge.spaces.evolve import convert_evolve
 
 BLOCKS = {"self_attn.q_proj": "attention", "mlp.up_proj": "mlp", "input_layernorm": "norm"}
-Convert = Callable[..., tuple[str, str]]
 
 
 def llama(num_layers: int, vocabulary: dict[str, int] | None = None) -> Layout:
