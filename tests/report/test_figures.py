@@ -70,7 +70,7 @@ def test_a_reference_that_breaks_a_constraint_beats_no_finalist_that_holds_them(
     bound = make_run(skill=0.3, options={"constraints": [constraint]}).results
     assert above - {one.name for one in unbeaten(free)}
     assert above <= {one.name for one in unbeaten(bound)}
-    picture, nothing = front(bound), front(bounded(make_run, 2.0))
+    picture, nothing = front(bound), front(bounded(make_run, 1.0))
     assert picture is not None
     assert picture.caption.endswith("The line leaves out members that break a constraint on test items.")
     assert nothing is not None, "nobody holds the constraint"
@@ -317,7 +317,7 @@ def test_the_best_so_far_breaks_no_constraint_once_one_holds_them(make_run: Call
 
 
 def test_no_candidate_may_hold_all_constraints(make_run: Callable[..., Any]) -> None:
-    results = bounded(make_run, 2.0)
+    results = bounded(make_run, 1.0)
     pictures = [progress(results), convergence(results), gap(results)]
     assert [picture.title for picture in pictures if picture][:2] == [
         "None of 14 candidates holds all constraints",

@@ -125,4 +125,4 @@ def test_the_verdict_says_whether_constraints_hold(make_run: Callable[..., Any])
         return found.sentence
 
     assert said(0.0).endswith(" There it holds all constraints.")
-    assert " There it breaks math_en at least 1.5 (by " in said(1.5)
+    assert " There it breaks math_en at least 1 (by " in said(1.0)
