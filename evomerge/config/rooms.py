@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
@@ -26,19 +25,6 @@ GROUPS: dict[str, shipped.Room] = {
 
 _OPEN = {"struct": False}
 """Takes keys that a file lacks, as `fitness.rotation=0.5`. Our own types say which there are, and know the nearest."""
-
-
-class ConfSource(FileConfigSource):
-    """`conf/`, with open options."""
-
-    @staticmethod
-    def scheme() -> str:
-        return "conf"
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        result: ConfigResult = super().load_config(config_path)
-        OmegaConf.set_struct(result.config, False)
-        return result
 
 
 class RoomSource(ConfigSource):
@@ -78,6 +64,27 @@ class RoomSource(ConfigSource):
     def _file(self, config_path: str) -> Path | None:
         group, _, name = config_path.partition("/")
         return shipped.look_up(Path(self.path), GROUPS[group], name) if group in GROUPS else None
+
+
+class ConfSource(RoomSource):
+    """`conf/`, whose groups are its folders. Hydra's own source of files would refuse keys that they lack."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "conf"
+
+    def is_group(self, config_path: str) -> bool:
+        return (Path(self.path) / config_path).is_dir()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        folder = Path(self.path) / config_path
+        groups = [] if results_filter is ObjectType.CONFIG else [path.name for path in folder.glob("*/")]
+        files = [] if results_filter is ObjectType.GROUP else [path.stem for path in folder.glob("*.yaml")]
+        return sorted([*groups, *files])
+
+    def _file(self, config_path: str) -> Path | None:
+        path = Path(self.path) / f"{config_path.removesuffix('.yaml')}.yaml"
+        return path if path.is_file() else None
 
 
 class RoomsOnSearchPath(SearchPathPlugin):
