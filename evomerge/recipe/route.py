@@ -108,11 +108,6 @@ def hops_of(route: Iterable[Segment], depths: Mapping[str, int]) -> tuple[Hop, .
     )
 
 
-def segments_of(hops: Iterable[Hop]) -> Route:
-    """The route with these layers in as few segments as can be: its one spelling."""
-    return joined(Segment.of(hop.source, (hop.layer, hop.layer), hop.write, hop.read) for hop in hops)
-
-
 def joined(segments: Iterable[Segment]) -> Route:
     """The same route with segments that follow each other in one source, under the same factors, made one."""
     kept: list[Segment] = []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evomerge.documents import Tree, parse, tree_of
 from evomerge.errors import ConfigError
 from evomerge.recipe import Recipe
-from evomerge.recipe.route import Hop, Segment, hops_of, kin_of, segments_of
+from evomerge.recipe.route import Hop, Route, Segment, hops_of, joined, kin_of
 
 DEPTH = 6
 MIX: Tree = {"origin": "base", "experts": ["math", "ja"], "pipe": [{"weigh": [0.5, 0.7]}, {"reduce": "sum"}]}
@@ -36,6 +36,11 @@ HOPS = st.lists(
     min_size=1,
     max_size=12,
 )
+
+
+def segments_of(hops: list[Hop]) -> Route:
+    """In as few segments as can be."""
+    return joined(Segment.of(hop.source, (hop.layer, hop.layer), hop.write, hop.read) for hop in hops)
 
 
 @given(HOPS)
