@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evomerge.merging.draws import TwiceDrawn
 from evomerge.merging.facts import Facts
 from evomerge.merging.norms import inner_products
 from evomerge.merging.pipe import affine, run_pipe, task_vectors
@@ -20,7 +19,6 @@ from evomerge.merging.site import Site
 from evomerge.merging.stages import GATES
 from evomerge.merging.stages.gates import threshold_of_model
 from evomerge.merging.stages.reducers import weighted_sum
-from evomerge.merging.stages.restore import absolute_sum
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.spans import Span
@@ -135,9 +133,9 @@ def prepared(parts: Parts, sources: Sources, site: Site, facts: Facts) -> tuple[
             ends = tuple(_end_of_ties(gate, sources, site, expert) for expert in range(len(sources.experts)))
             site = dataclasses.replace(site, ends_of_ties=ends)
     if isinstance(parts.restore, Restore) and parts.restore.restore == "l1":
-        draws = [TwiceDrawn(draw.seed, draw.expert, draw.tensor) for draw in site.draws]
-        site = dataclasses.replace(site, draws=draws)
-        site = dataclasses.replace(site, factors=_l1_factors(parts, sources, site))
+        drops = all(gate.is_stochastic for gate in parts.gates)
+        kept = [np.empty(expert.numel(), np.bool_) for expert in sources.experts] if drops else []
+        site = dataclasses.replace(site, factors=_l1_factors(parts, sources, site, kept), kept=kept)
     return parts, site
 
 
@@ -176,16 +174,25 @@ def _end_of_ties(gate: TopGate, sources: Sources, site: Site, expert: int) -> in
     return int(tied[num_staying - 1]) + 1 if num_staying < tied.size else None
 
 
-def _l1_factors(parts: Parts, sources: Sources, site: Site) -> tuple[float, ...]:
-    """What restores the L1 norms that the gates take: one pass through the gates alone."""
+def _l1_factors(parts: Parts, sources: Sources, site: Site, kept: Sequence[npt.NDArray[np.bool_]]) -> tuple[float, ...]:
+    """What restores the L1 norms that the gates take: one pass through the gates alone.
+
+    Args:
+        parts: With gates, which treat both signs alike.
+        sources: The tensor's.
+        site: The tensor's.
+        kept: Per expert, where the entries are written that the gates keep; empty if they do more than drop some.
+    """
     before, after = [list[float]() for _ in sources.experts], [list[float]() for _ in sources.experts]
     for start, experts, origin in sources.pieces():
-        stack = Stack.of(task_vectors(experts, origin))
+        stack = Stack.of([delta.abs() for delta in task_vectors(experts, origin)])
         for gate in parts.gates:
             stack = GATES[type(gate)](gate, stack, site.piece(start))
         for index, (delta, gated) in enumerate(zip(stack.raw, stack.deltas, strict=True)):
-            before[index].append(absolute_sum(delta))
-            after[index].append(absolute_sum(gated))
+            before[index].append(float(delta.sum(dtype=torch.float64)))
+            after[index].append(float(gated.sum(dtype=torch.float64)))
+            if kept:
+                np.not_equal(gated.flatten().cpu().numpy(), 0, out=kept[index][start : start + gated.numel()])
     return tuple(math.fsum(b) / math.fsum(a) if math.fsum(a) else 1.0 for b, a in zip(before, after, strict=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -52,17 +52,3 @@ class Draw:
         """The draws of a whole tensor as float32 numbers in [0, 1)."""
         numbers = self.numbers(0, shape.numel()).astype(np.float32) / LEVELS
         return torch.from_numpy(numbers).view(shape)
-
-
-@dataclass(frozen=True, slots=True)
-class TwiceDrawn(Draw):
-    """A draw whose numbers are asked for twice, piece by piece in the same order, and computed once."""
-
-    _waiting: dict[tuple[int, int], npt.NDArray[np.uint16]] = field(default_factory=dict, compare=False)
-
-    def numbers(self, start: int, stop: int) -> npt.NDArray[np.uint16]:
-        """See `Draw.numbers`."""
-        if (start, stop) in self._waiting:
-            return self._waiting.pop((start, stop))
-        self._waiting[start, stop] = numbers = Draw.numbers(self, start, stop)
-        return numbers

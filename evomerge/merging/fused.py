@@ -103,7 +103,10 @@ def merge_fused(loop: Loop, parts: Parts, sources: Sources, site: Site, facts: F
     run = _compiled(loop)
     for start in range(0, place.numel(), PIECE):
         stop = min(start + PIECE, place.numel())
-        drawn = [_drawn(site.draws[index], density, start, stop, facts) for index, density in enumerate(densities)]
+        if site.kept:
+            drawn = [torch.from_numpy(kept[start:stop].view(np.uint8)) for kept in site.kept]
+        else:
+            drawn = [_drawn(site.draws[index], density, start, stop, facts) for index, density in enumerate(densities)]
         piece = None if origin is None else origin[start:stop]
         run(place[start:stop], [expert[start:stop] for expert in experts], piece, drawn, *numbers)
 

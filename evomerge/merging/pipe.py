@@ -11,6 +11,7 @@ import torch
 
 from evomerge.merging import stages
 from evomerge.merging.site import Peers, Scope, Site
+from evomerge.merging.stages.gates import masked
 from evomerge.merging.stages.reducers import weighted_sum
 from evomerge.merging.stages.signatures import Factor, Masks
 from evomerge.merging.stages.stack import Stack
@@ -61,8 +62,9 @@ def task_vectors(experts: Sequence[torch.Tensor], origin: torch.Tensor | None) -
     """W_k − O, in float32."""
     if origin is None:
         return [expert.float() for expert in experts]
-    base = origin.float()
-    return [expert.float() - base for expert in experts]
+    base, singles = origin.float(), [expert.float() for expert in experts]
+    # what was converted is a copy, and changed in place
+    return [one - base if one is expert else one.sub_(base) for one, expert in zip(singles, experts, strict=True)]
 
 
 def affine(
@@ -135,8 +137,12 @@ def _inside(
 def gated(parts: Parts, deltas: Sequence[torch.Tensor], site: Site) -> Stack:
     """The task vectors after gates and restoration."""
     stack = Stack.of(deltas)
-    for gate in parts.gates:
-        stack = stages.GATES[type(gate)](gate, stack, site)
+    if site.kept:
+        pieces = (kept[site.start : site.start + deltas[0].numel()] for kept in site.kept)
+        stack = stack.changed([masked(delta, piece) for delta, piece in zip(deltas, pieces, strict=True)])
+    else:
+        for gate in parts.gates:
+            stack = stages.GATES[type(gate)](gate, stack, site)
     if parts.restore is not None:
         restored = stages.RESTORES[type(parts.restore)](parts.restore, stack, site)
         stack = dataclasses.replace(stack, deltas=restored)

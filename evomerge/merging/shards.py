@@ -16,7 +16,7 @@ import torch
 from evomerge.checkpoints.checkpoint import DTYPES
 from evomerge.errors import EvomergeError
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 

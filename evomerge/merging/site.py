@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from evomerge.checkpoints.roles import Position
@@ -97,6 +99,7 @@ class Site:
         thresholds: Per expert, the magnitude that its first gate keeps from, where known beforehand.
         ends_of_ties: Per expert, the place from which on entries that equal the threshold go; None for nowhere.
         factors: Per expert, what restores the L1 norm, where known beforehand.
+        kept: Per expert, which entries of the flattened tensor its gates keep, where known beforehand.
         facts: What is remembered of the models, where something is.
         keys: Per expert, what names its task vector whatever the recipe; None where a blend takes part.
         own: Per expert, its task vector before any stage, for stages that act on matrices.
@@ -116,6 +119,7 @@ class Site:
     thresholds: tuple[float, ...] | None = None
     ends_of_ties: tuple[int | None, ...] | None = None
     factors: tuple[float, ...] | None = None
+    kept: Sequence[npt.NDArray[np.bool_]] = ()
     facts: Facts | None = None
     keys: Sequence[Hashable | None] = ()
     own: Sequence[torch.Tensor] = ()

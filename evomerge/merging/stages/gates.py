@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from evomerge.merging.draws import Draw, chance, level_of
@@ -81,8 +82,14 @@ def drop(delta: torch.Tensor, density: float, draw: Draw, start: int = 0) -> tor
     """The task vector, or a piece of it that begins at `start`, with zeros for what the draws dropped."""
     if density >= 1:
         return delta
-    drawn = draw.numbers(start, start + delta.numel()) < level_of(density)
-    return delta * torch.from_numpy(drawn.view(np.uint8)).to(delta.device, torch.float32).view(delta.shape)
+    return masked(delta, draw.numbers(start, start + delta.numel()) < level_of(density))
+
+
+def masked(delta: torch.Tensor, kept: npt.NDArray[np.bool_]) -> torch.Tensor:
+    """A task vector, with zeros where a flat array says that an entry is not kept."""
+    # by way of bytes and floats: several times faster than a product with booleans
+    mask = torch.from_numpy(kept.view(np.uint8)).to(delta.device, torch.float32)
+    return mask.view(delta.shape).mul_(delta)
 
 
 def threshold_of_model(gate: TopGate, site: Site, expert: int) -> float:

@@ -8,6 +8,7 @@ import torch
 from evomerge.merging.draws import LEVELS, Draw
 from evomerge.merging.order import by_rank, within_ranks
 from evomerge.merging.site import Site
+from evomerge.merging.stages.gates import masked
 from evomerge.merging.stages.signatures import Gate, Kind
 from evomerge.merging.stages.stack import Share, Stack
 from evomerge.recipe.stages import BandGate, BlockGate, RankBernoulliGate
@@ -47,8 +48,7 @@ def levels_of(delta: torch.Tensor, least: float, greatest: float) -> torch.Tenso
 
 def keep_drawn(delta: torch.Tensor, levels: torch.Tensor, draw: Draw, start: int = 0) -> torch.Tensor:
     """Entries whose draw lies below their level, zeros elsewhere; rows of a tensor begin at entry `start`."""
-    drawn = torch.from_numpy(draw.numbers(start, start + delta.numel()).astype(np.int32)).view(delta.shape)
-    return delta * (drawn < levels).to(delta.device)
+    return masked(delta, draw.numbers(start, start + delta.numel()) < levels.flatten().numpy())
 
 
 def band(gate: BandGate, stack: Stack, site: Site) -> Stack:
