@@ -104,7 +104,7 @@ def by_rank(magnitude_RC: npt.NDArray[np.float32], values_C: npt.NDArray[N]) -> 
     Returns:
         found_RC: Of the values' dtype.
     """
-    num_rows, num_columns = magnitude_RC.shape
+    num_columns = magnitude_RC.shape[1]
     # The bits of floats that are not negative are in the floats' order. With the column beside them whole numbers are
     # sorted, which is several times faster than finding an order by indices.
     places_RC = np.ascontiguousarray(magnitude_RC).view(np.uint32).astype(np.uint64)
@@ -112,10 +112,11 @@ def by_rank(magnitude_RC: npt.NDArray[np.float32], values_C: npt.NDArray[N]) -> 
     places_RC |= np.arange(num_columns, dtype=np.uint64)
     places_RC.sort(axis=1)
     places_RC &= np.uint64(0xFFFFFFFF)
-    places_RC += np.arange(num_rows, dtype=np.uint64)[:, None] * np.uint64(num_columns)
-    found = np.empty(num_rows * num_columns, values_C.dtype)
-    found[places_RC.view(np.int64).ravel()] = np.tile(values_C, num_rows)
-    return found.reshape(num_rows, num_columns)
+    found_RC = np.empty(magnitude_RC.shape, values_C.dtype)
+    # torch writes to places of rows several times faster than NumPy
+    each_RC = torch.from_numpy(values_C).expand(magnitude_RC.shape)
+    torch.from_numpy(found_RC).scatter_(1, torch.from_numpy(places_RC.view(np.int64)), each_RC)
+    return found_RC
 
 
 def within_ranks(magnitude: npt.NDArray[np.float32], first: int, last: int) -> npt.NDArray[np.bool_]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def write_shard(
             read back differs.
     """
     digest = hashlib.sha256()
-    with path.open("w+b") as file:
+    with path.open("w+b") as file, ThreadPoolExecutor(max_workers=1) as beside:
         header = _header(specs)
         digest.update(header)
         file.write(header)
@@ -79,12 +80,13 @@ def write_shard(
             if tuple(data.shape) != spec.shape:
                 raise EvomergeError(f"tensor {spec.name} has the shape {list(data.shape)}, not {list(spec.shape)}.")
             written = data.reshape(-1).view(torch.uint8).numpy()
-            digest.update(written.data)
+            hashed = beside.submit(digest.update, written.data)  # takes as long as all that follows
             start = file.tell()
             file.write(written.data)
             file.flush()
             if not _is_there(file.fileno(), start, written):
                 raise EvomergeError(f"{path}: what was read back differs from what was written. Check the disk.")
+            hashed.result()
             advance(spec.num_bytes)
     return digest.hexdigest()
 

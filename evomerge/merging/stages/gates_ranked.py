@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from evomerge.merging.draws import LEVELS, Draw
@@ -40,10 +43,15 @@ def levels_of(delta: torch.Tensor, least: float, greatest: float) -> torch.Tenso
         Int32, of the same shape, on the processor.
     """
     width = delta.shape[-1] if delta.ndim > 1 else delta.numel()
-    probabilities = np.linspace(least, greatest, width) if width > 1 else np.array([(least + greatest) / 2])
-    levels = np.clip(np.rint(probabilities * LEVELS), 1, LEVELS).astype(np.int32)
     rows = delta.abs().reshape(-1, width).cpu().numpy()
-    return torch.from_numpy(by_rank(rows, levels)).view(delta.shape)
+    return torch.from_numpy(by_rank(rows, _levels_of_ranks(least, greatest, width))).view(delta.shape)
+
+
+@functools.lru_cache(maxsize=256)  # asked for anew for every piece of a tensor
+def _levels_of_ranks(least: float, greatest: float, width: int) -> npt.NDArray[np.int32]:
+    """Evenly from the smallest to the largest."""
+    probabilities = np.linspace(least, greatest, width) if width > 1 else np.array([(least + greatest) / 2])
+    return np.clip(np.rint(probabilities * LEVELS), 1, LEVELS).astype(np.int32)
 
 
 def keep_drawn(delta: torch.Tensor, levels: torch.Tensor, draw: Draw, start: int = 0) -> torch.Tensor:
