@@ -36,10 +36,20 @@ def test_light_rooms_load_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-def test_merging_starts_with_torch_alone() -> None:
-    """transformers would take several times as long as a small merge."""
-    code = f"import sys, evomerge.merging; print(*sorted({HEAVY} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    ("module", "needed"),
+    [
+        ("evomerge.merging", ["torch"]),
+        ("evomerge.cli.merge", ["torch"]),
+        ("evomerge.cli.export", ["torch"]),
+        ("evomerge.cli.validate", []),
+        ("evomerge.cli.ls", []),
+    ],
+)
+def test_what_starts_often_loads_what_it_needs(module: str, needed: list[str]) -> None:
+    """transformers would take several times as long as a small merge, and torch longer than a file's validation."""
+    code = f"import sys, {module}; print(*sorted({HEAVY} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True, timeout=120
     )
-    assert done.stdout.split() == ["torch"]
+    assert done.stdout.split() == needed

@@ -13,7 +13,6 @@ from evomerge.checkpoints.adapted import Adapted
 from evomerge.checkpoints.factors import Factors
 from evomerge.merging.adapters.algebra import concatenated
 from evomerge.merging.adapters.copa import copa
-from evomerge.merging.adapters.lego import lego
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.stages import Linear, StageValue, Weigh
 from evomerge.recipe.stages.adapters import Copa, Lego
@@ -27,6 +26,8 @@ def _sum(reduce: Linear, changes: Sequence[Factors], weights: Sequence[float], r
 
 
 def _lego(reduce: Lego, changes: Sequence[Factors], weights: Sequence[float], rng: np.random.Generator) -> Factors:
+    from evomerge.merging.adapters.lego import lego  # brings scipy along, which few merges need
+
     return lego(changes, weights, reduce.rank, rng)
 
 

@@ -51,7 +51,8 @@ def levels_of(delta: torch.Tensor, least: float, greatest: float) -> torch.Tenso
 def _levels_of_ranks(least: float, greatest: float, width: int) -> npt.NDArray[np.int32]:
     """Evenly from the smallest to the largest."""
     probabilities = np.linspace(least, greatest, width) if width > 1 else np.array([(least + greatest) / 2])
-    return np.clip(np.rint(probabilities * LEVELS), 1, LEVELS).astype(np.int32)
+    levels_C: npt.NDArray[np.int32] = np.clip(np.rint(probabilities * LEVELS), 1, LEVELS).astype(np.int32)
+    return levels_C
 
 
 def keep_drawn(delta: torch.Tensor, levels: torch.Tensor, draw: Draw, start: int = 0) -> torch.Tensor:
