@@ -22,7 +22,7 @@ def by_evomerge() -> Callable[[Path, Path], object]:
 
     def export(path: Path, out: Path) -> None:
         library = Library()
-        recipe = check_models(read_recipe(path, locator()).recipe, library, str(path))
+        recipe = check_models(read_recipe(path, locator(library=library)).recipe, library, str(path))
         export_model(recipe, library, out, Provenance("It is a benchmark."))
 
     return export

@@ -21,8 +21,8 @@ def run(argv: Sequence[str]) -> int:
     arguments.add_argument("--models", type=Path, help="where else the models of a mergekit file are looked for")
     arguments.add_argument("--seed", type=int, help="of the random gates of a mergekit file; absent: 0")
     given = arguments.parse_args(argv)
-    reading = read_recipe(given.recipe, locator(given.models), given.seed)
     library = Library()
+    reading = read_recipe(given.recipe, locator(given.models, library), given.seed)
     recipe = check_models(reading.recipe, library, str(given.recipe))
     for remark in (*reading.remarks, *(f"{given.recipe}: {remark}" for remark in idle_rules(recipe, library))):
         print(remark, file=sys.stderr)

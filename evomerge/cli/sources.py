@@ -12,7 +12,7 @@ from evomerge.errors import ConfigError, Problem
 from evomerge.merging import Library
 from evomerge.recipe import Recipe
 from evomerge.recipe.mergekit import Layout, Locate, Reading, is_mergekit, read_mergekit
-from evomerge.recipe.recipe import PipeRule
+from evomerge.recipe.recipe import ModelRef, PipeRule
 from evomerge.recipe.route import depth_faults, kin_of
 
 
@@ -35,13 +35,15 @@ def read_recipe(path: Path, locate: Locate, seed: int | None = None) -> Reading:
     return Reading(parse(Recipe, tree, str(path)), ())
 
 
-def locator(shelf: Path | None = None) -> Locate:
+def locator(shelf: Path | None = None, library: Library | None = None) -> Locate:
     """Finds models by the names that mergekit files give them.
 
     Args:
         shelf: A folder of models, looked in for the whole name and for its last part where the working directory has
             no folder of that name.
+        library: Where the models are opened; absent: in one of its own.
     """
+    library = library or Library()
 
     def locate(name: str, where: str) -> tuple[str, Layout]:
         folders = [Path(name), *([shelf / name, shelf / Path(name).name] if shelf else [])]
@@ -52,7 +54,7 @@ def locator(shelf: Path | None = None) -> Locate:
             raise ConfigError.at(where, f"there is no model folder {looked}. {how}, or say --models FOLDER.")
         if (folder / "adapter_config.json").is_file():
             return str(folder), Layout(0, ())  # it has that of the model that it stands on
-        return str(folder), layout_of(Checkpoint(folder, where))
+        return str(folder), layout_of(library.open(ModelRef(path=str(folder)), where=where))
 
     return locate
 

@@ -18,7 +18,6 @@ from evomerge.merging.resolved import is_resolvable, resolved
 from evomerge.merging.site import Site
 from evomerge.merging.stages import GATES
 from evomerge.merging.stages.gates import threshold_of_model
-from evomerge.merging.stages.reducers import weighted_sum
 from evomerge.merging.stages.stack import Stack
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.spans import Span
@@ -77,11 +76,21 @@ def merge_into(parts: Parts, sources: Sources, site: Site, write: Callable[[int,
     """
     if parts.is_affine:
         terms, weights = affine(parts, sources.experts, None if parts.from_zero else sources.origin)
-        for start, pieces, _ in dataclasses.replace(sources, experts=terms, origin=None).pieces():
-            write(start, weighted_sum(pieces, weights).flatten())
+        _sum_into(dataclasses.replace(sources, experts=terms, origin=None), weights, write)
         return
     for start, experts, origin in sources.pieces():
         write(start, run_pipe(parts, experts, origin, site.piece(start)).flatten())
+
+
+def _sum_into(sources: Sources, weights: Sequence[float], write: Callable[[int, torch.Tensor], None]) -> None:
+    """What `weighted_sum` makes of the sources, in the same memory for all pieces: new memory costs as much as sums."""
+    rooms = torch.empty(2, sources.piece_size, device=sources.experts[0].device)
+    for start, terms, _ in sources.pieces():
+        total, single = rooms[:, : terms[0].numel()]
+        total.copy_(terms[0]).mul_(weights[0])
+        for term, weight in zip(terms[1:], weights[1:], strict=True):
+            total += single.copy_(term).mul_(weight)
+        write(start, total)
 
 
 def can_cut(parts: Parts) -> bool:

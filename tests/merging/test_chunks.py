@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evomerge.merging.chunks import Sources, can_cut, merge_into, prepared, row_width
 from evomerge.merging.facts import Facts
-from evomerge.merging.pipe import run_pipe, task_vectors
+from evomerge.merging.pipe import gated, run_pipe, task_vectors
 from evomerge.merging.site import Scope, Site, lone_site
 from evomerge.recipe.parts import Parts
 from evomerge.recipe.stages import parse_stage
@@ -83,6 +83,36 @@ def test_common_methods_are_cut(stages: list[dict[str, object]]) -> None:
 )
 def test_what_needs_whole_tensors_is_not(stages: list[dict[str, object]]) -> None:
     assert not can_cut(Parts.of(tuple(map(parse_stage, stages)), 2))
+
+
+@pytest.mark.parametrize(
+    "gates",
+    [
+        [{"gate": "bernoulli", "density": 0.4}],
+        [{"gate": "rank_bernoulli", "density": 0.4}],
+        [{"gate": "rank_bernoulli", "density": 0.6}, {"gate": "bernoulli", "density": 0.5}],
+        [{"gate": "rank_bernoulli", "density": 0.8}, {"gate": "rank_bernoulli", "density": 0.7}],
+    ],
+)
+def test_gates_that_drop_are_remembered_by_what_they_kept(gates: list[dict[str, object]]) -> None:
+    parts = Parts.of((*map(parse_stage, gates), parse_stage({"restore": "l1"})), 2)
+    deltas = list(torch.randn(2, 30, 40, generator=torch.Generator().manual_seed(0)).round(decimals=1))
+    sources = Sources([delta.flatten() for delta in deltas], None, ["one", "two"], piece_size=80, width=40)
+    _, site = prepared(parts, sources, lone_site(draws_for(deltas), deltas), Facts())
+    anew = dataclasses.replace(site, kept=())
+    assert len(site.kept) == 2
+    for found, wanted in zip(gated(parts, deltas, site).deltas, gated(parts, deltas, anew).deltas, strict=True):
+        assert 0 < int(wanted.count_nonzero()) < wanted.numel()
+        assert torch.equal(found.view(torch.int32), wanted.view(torch.int32)), "the signs of zeros are the same too"
+
+
+def test_gates_that_do_more_than_drop_act_again() -> None:
+    stages = [{"gate": "top", "density": 0.5}, {"gate": "bernoulli", "density": 0.5}, {"restore": "l1"}]
+    deltas = list(torch.randn(2, 100, generator=torch.Generator().manual_seed(0)))
+    sources = Sources(deltas, None, ["one", "two"])
+    parts = Parts.of(tuple(map(parse_stage, stages)), 2)
+    _, site = prepared(parts, sources, lone_site(draws_for(deltas), deltas), Facts())
+    assert not site.kept
 
 
 @given(st.lists(st.sampled_from([-1.0, 0.0, 1.0, 2.0]), min_size=100, max_size=300), st.floats(0.01, 1))

@@ -42,16 +42,10 @@ def weighed(deltas: Sequence[torch.Tensor], masks: Masks, weights: Sequence[Fact
 
 def weighted_sum(deltas: Sequence[torch.Tensor], weights: Sequence[Factor]) -> torch.Tensor:
     """Sum of weighted tensors of any float dtype, in float32."""
-    total = _times(deltas[0], weights[0])
+    total = deltas[0].to(torch.float32) * weights[0]
     for delta, weight in zip(deltas[1:], weights[1:], strict=True):
-        total += _times(delta, weight)  # not add_ with alpha, which rounds otherwise than compiled loops do
+        total += delta.to(torch.float32) * weight  # not add_ with alpha, which rounds otherwise than compiled loops do
     return total
-
-
-def _times(delta: torch.Tensor, weight: Factor) -> torch.Tensor:
-    """In float32; what was converted is a copy, and multiplied in place."""
-    single = delta.to(torch.float32)
-    return single * weight if single is delta else single.mul_(weight)
 
 
 def divide_by_share(total: torch.Tensor, weights: Sequence[Factor], masks: Masks) -> torch.Tensor:
