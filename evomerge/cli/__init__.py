@@ -78,9 +78,12 @@ def parser(command: str, **more: Any) -> argparse.ArgumentParser:
 
 def _command(name: str) -> Any:
     """The module of a command. Some import torch and lm-eval, which takes seconds; only the one asked for does."""
+    module = f"evomerge.cli.{name}"
+    if module in sys.modules:
+        return sys.modules[module]
     gc.disable()  # an import makes a million objects that stay, and looking through them is a seventh of its time
     try:
-        return importlib.import_module(f"evomerge.cli.{name}")
+        return importlib.import_module(module)
     finally:
         gc.freeze()
         gc.enable()
