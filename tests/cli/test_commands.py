@@ -53,6 +53,12 @@ def test_help_is_instant() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
+def test_a_command_leaves_garbage_collection_on() -> None:
+    """It is off while a command is imported, in a process of its own because here all are imported."""
+    script = "import gc, sys; from evomerge.cli import main; main(['ls', 'operators']); sys.exit(not gc.isenabled())"
+    assert subprocess.run([sys.executable, "-c", script], check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
 def test_ls_shows_theirs_and_ours(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls"]) == 0
     out = capsys.readouterr().out
