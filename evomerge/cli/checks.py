@@ -12,7 +12,6 @@ from evomerge.documents import Tree, parse, shown
 from evomerge.errors import ConfigError, Problem
 from evomerge.fitness import Fitness, FitnessSpec
 from evomerge.fitness.banks import read_banks
-from evomerge.fitness.loading import faults_of_names
 from evomerge.fitness.rivals import rivals
 from evomerge.merging import Library
 from evomerge.merging.statistics import data_digest
@@ -115,6 +114,8 @@ def _breed(tree: Mapping[str, Tree], where: str) -> Sound:
 
 
 def _fitness(tree: Mapping[str, Tree], where: str, *, with_data: bool) -> Sound:
+    from evomerge.fitness.loading import faults_of_names  # brings lm-eval along, which takes seconds
+
     spec = parse(FitnessSpec, tree, where)
     problems = list(faults_of_names(spec, where))
     read_banks(spec, where, problems)

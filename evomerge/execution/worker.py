@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 
 import torch
-from transformers.utils.logging import disable_progress_bar
 
 from evomerge.errors import CandidateFailed, EvomergeError
 from evomerge.execution.job import Job, Outcome
-from evomerge.fitness import FitnessSpec, Harness, load_tasks
-from evomerge.merging import Library, ResidentModel, size_of
+from evomerge.fitness import FitnessSpec
+from evomerge.merging import Library, size_of
 from evomerge.recipe import Recipe
 
 _MAX_SURPRISES_IN_A_ROW = 5
@@ -50,6 +49,11 @@ class Worker:
         Raises:
             EvomergeError: If they cannot be loaded; no candidate is to blame then.
         """
+        from transformers.utils.logging import disable_progress_bar  # takes seconds, and a plan has no use for it
+
+        from evomerge.fitness import Harness, load_tasks
+        from evomerge.merging import ResidentModel
+
         torch.set_num_threads(plan.num_threads)
         disable_progress_bar()  # of transformers: the run has a display of its own
         self._library = Library(is_fused=plan.is_fused, room_bytes=plan.room_bytes)

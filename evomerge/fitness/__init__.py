@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from evomerge.fitness.estimators import Estimate, subset_mean
+from evomerge.fitness.fitness import Fitness
 from evomerge.fitness.items import ItemSplits, split_items
 from evomerge.fitness.objectives import Objectives
 from evomerge.fitness.spec import FitnessSpec
 
 if TYPE_CHECKING:
-    from evomerge.fitness.fitness import Fitness
     from evomerge.fitness.harness import Harness
     from evomerge.fitness.loading import load_tasks
 
@@ -27,7 +27,7 @@ __all__ = [
     "subset_mean",
 ]
 
-_ON_DEMAND = {"Fitness": "fitness", "Harness": "harness", "load_tasks": "loading"}
+_ON_DEMAND = {"Harness": "harness", "load_tasks": "loading"}
 
 
 def __getattr__(name: str) -> Any:

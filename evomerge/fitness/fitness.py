@@ -14,7 +14,6 @@ from evomerge.fitness.estimators import Estimate, subset_mean
 from evomerge.fitness.estimators.registry import ESTIMATORS
 from evomerge.fitness.irt import Bank
 from evomerge.fitness.items import SPLITS, ItemSplits, split_items
-from evomerge.fitness.loading import load_tasks
 from evomerge.fitness.objectives import ModelEstimates, Objectives
 from evomerge.fitness.rivals import Responses, scored_against
 from evomerge.fitness.selectors.registry import needs
@@ -67,6 +66,8 @@ class Fitness:
         Raises:
             ConfigError: With all problems of the tasks, their items, their banks and the objectives.
         """
+        from evomerge.fitness.loading import load_tasks  # brings lm-eval along, which takes seconds
+
         tasks = load_tasks(spec, where)
         documents = {label: task.documents for label, task in tasks.items()}
         fingerprints = {label: task.fingerprint for label, task in tasks.items()}

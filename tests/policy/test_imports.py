@@ -42,12 +42,13 @@ def test_light_rooms_load_nothing_heavy() -> None:
         ("evomerge.merging", ["torch"]),
         ("evomerge.cli.merge", ["torch"]),
         ("evomerge.cli.export", ["torch"]),
-        ("evomerge.cli.validate", []),
+        ("evomerge.cli.validate", ["torch"]),
+        ("evomerge.study", ["torch"]),
         ("evomerge.cli.ls", []),
     ],
 )
 def test_what_starts_often_loads_what_it_needs(module: str, needed: list[str]) -> None:
-    """transformers would take several times as long as a small merge, and torch longer than a file's validation."""
+    """transformers and lm-eval would take several times as long as a small merge, or as a check of a file."""
     code = f"import sys, {module}; print(*sorted({HEAVY} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True, timeout=120
