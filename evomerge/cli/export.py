@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evomerge.cli import parser
 from evomerge.cli.bars import progress_bar
+from evomerge.cli.finalists import asked, chosen
 from evomerge.cli.sources import check_models
 from evomerge.errors import ConfigError
 from evomerge.merging import Library, Provenance, ScoreLine, export_adapter, export_model
 from evomerge.recipe import Recipe, load_recipe
-
-if TYPE_CHECKING:
-    from evomerge.runs.results import Contender, Results
+from evomerge.report.reading import read_run
+from evomerge.runs.results import Contender, Results
+from evomerge.settings import load_settings
+from evomerge.study import assemble
 
 
 def run(argv: Sequence[str]) -> int:
@@ -55,10 +56,6 @@ def _chosen(source: Path, finalist: str | None, number: int | None) -> tuple[Rec
 
 def _candidate(run_dir: Path, number: int) -> tuple[Recipe, Provenance]:
     """Any recipe that a run tried, such as a member of an archive; it has no scores on unseen items."""
-    from evomerge.cli.finalists import asked  # what reads runs brings lm-eval along
-    from evomerge.settings import load_settings
-    from evomerge.study import assemble
-
     settings = load_settings(run_dir)
     genomes = asked(run_dir, number)
     origin = f"It is candidate {number} of the run {run_dir.absolute().name} (seed {settings.seed})."
@@ -66,9 +63,6 @@ def _candidate(run_dir: Path, number: int) -> tuple[Recipe, Provenance]:
 
 
 def _from_run(run_dir: Path, name: str | None) -> tuple[Recipe, Provenance]:
-    from evomerge.cli.finalists import chosen  # what reads runs brings lm-eval along
-    from evomerge.report.reading import read_run
-
     found = read_run(run_dir)
     results = found.results
     one = chosen(results, name, run_dir)
