@@ -53,7 +53,9 @@ def tally(deltas: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def elected_sign(deltas: Sequence[torch.Tensor], zero: float = 1.0) -> torch.Tensor:
     """Sign of the sum over experts; a sum of zero elects the sign of `zero`."""
-    return tally(deltas).sign_().add_(zero / 2).sign_()
+    total = tally(deltas)
+    # "+ 0.0" turns -0.0 into 0.0
+    return torch.ones_like(total).copysign_(total + 0.0) if zero > 0 else -torch.ones_like(total).copysign_(0.0 - total)
 
 
 def agreeing(deltas: Sequence[torch.Tensor], sign: torch.Tensor) -> list[torch.Tensor]:
