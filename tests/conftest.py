@@ -47,18 +47,23 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def desk(tmp_path: Path, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a search space and two fitnesses over the micro zoo.
+    """A working directory with a search space and two fitnesses over the micro zoo."""
+    monkeypatch.chdir(laid(tmp_path, zoo))
+    return tmp_path
+
+
+def laid(desk: Path, zoo: Path) -> Path:
+    """The folder, with the files of `desk` in it.
 
     Weights reach far beyond 1, so that the answers of these poor models change from one recipe to the next.
     """
-    (tmp_path / "search_spaces").mkdir()
-    (tmp_path / "fitness").mkdir()
-    (tmp_path / "search_spaces" / "tiny.yaml").write_text(SPACE.replace("ZOO", str(zoo)))
-    (tmp_path / "fitness" / "two.yaml").write_text(FITNESS.replace("ZOO", str(zoo)))
+    (desk / "search_spaces").mkdir()
+    (desk / "fitness").mkdir()
+    (desk / "search_spaces" / "tiny.yaml").write_text(SPACE.replace("ZOO", str(zoo)))
+    (desk / "fitness" / "two.yaml").write_text(FITNESS.replace("ZOO", str(zoo)))
     one = FITNESS.replace("{math: [math], japanese: [ja]}", "{mean: [math, ja]}")
-    (tmp_path / "fitness" / "one.yaml").write_text(one.replace("ZOO", str(zoo)))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    (desk / "fitness" / "one.yaml").write_text(one.replace("ZOO", str(zoo)))
+    return desk
 
 
 SPACE = """# A tiny space for tests.

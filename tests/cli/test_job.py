@@ -1,5 +1,6 @@
 """The main job through the commands, on a micro zoo."""
 
+import contextlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from evomerge.cli import main
 from evomerge.runs import Asked, Assessed, RunLog, Told
 from evomerge.runs.state import state_of
 from evomerge.settings import load_settings
+from tests.conftest import laid
 from tests.test_search import essence
 
 SEARCH = ["search", "search_space=tiny", "candidates=12", "finalists=2"]
@@ -37,11 +39,19 @@ def snapshot(run_dir: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in run_dir.iterdir() if file.suffix not in (".db-wal", ".db-shm")}
 
 
-@pytest.fixture
-def run_dir(desk: Path) -> Path:
+@pytest.fixture(scope="module")
+def finished(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of twelve candidates."""
-    assert main([*NSGA2, "run_dir=runs/a"]) == 0
-    return desk / "runs" / "a"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(laid(tmp_path_factory.mktemp("desk"), zoo))
+        assert main([*NSGA2, "run_dir=runs/a"]) == 0
+        return Path("runs/a").absolute()
+
+
+@pytest.fixture
+def run_dir(desk: Path, finished: Path) -> Path:
+    """A copy of it, on a desk of its own."""
+    return Path(shutil.copytree(finished, desk / "runs" / "a"))
 
 
 def test_search_report_export_evaluate(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +83,7 @@ def test_search_report_export_evaluate(run_dir: Path, capsys: pytest.CaptureFixt
 
 def cut(run_dir: Path, kind: str, number: int) -> None:
     """Leave of a run's log what had happened before so many events of a kind."""
-    with sqlite3.connect(run_dir / "run.db") as connection:
+    with contextlib.closing(sqlite3.connect(run_dir / "run.db")) as connection, connection:
         rows = connection.execute("SELECT seq FROM events WHERE kind = ? ORDER BY seq", (kind,)).fetchall()
         connection.execute("DELETE FROM responses WHERE seq >= ?", rows[number])
         connection.execute("DELETE FROM events WHERE seq >= ?", rows[number])
