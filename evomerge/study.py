@@ -40,7 +40,7 @@ from evomerge.spaces import (
     parse_space,
 )
 from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, is_breed, lattice_of, parse_breed
-from evomerge.warm_start import with_starts
+from evomerge.warm_start import starts_of, with_starts
 
 ROUTED = 2.0
 """How much more layer routes may differ from their parents than merges of parameters, in standard deviations."""
@@ -144,6 +144,17 @@ def assemble(settings: Settings) -> Study:
     study = Study(settings, space, fitness, identity)
     study.optimizer()  # refuses what does not suit before a model is loaded
     return study
+
+
+def with_filled_starts(settings: Settings) -> Settings:
+    """The settings with the individuals that `start_from` stands for, so that their run needs the other no more.
+
+    Raises:
+        ConfigError: If there are none, or if they do not lie in the space.
+    """
+    if settings.start_from is None:
+        return settings
+    return settings.model_copy(update={"starts": starts_of(Path(settings.start_from), open_space(settings))})
 
 
 def open_space(settings: Settings) -> SearchSpace | LineageSpace:

@@ -357,3 +357,32 @@ class TestWhatIsTold:
         study = make_study()
         with RunLog.create(tmp_path / "bare") as log, pytest.raises(Exception, match="no model could be scored"):
             search(study, log, SimulatedExecutor()).run()
+
+
+STAGES: list[dict[str, Any]] = [
+    {
+        "genes": ["*weigh.math"],
+        "driver": {"name": "screened", "startup": 6, "driver": {"name": "nsga2", "population": 6}},
+        "l1": 0.01,
+    },
+    {"genes": ["*weigh.ja"], "driver": {"name": "map", "population": 3, "inner_population": 8, "generations": 2}},
+]
+
+
+def test_stages_a_screen_constraints_races_starts_and_failures_replay_together(make_study: Make, make_log: Log) -> None:
+    fitness = PARENT | {"constraints": [{"task": "math", "at_least": 0.5}]}
+    start = {gene.name: 3.5 for gene in make_study().space.genes}
+    study = make_study(fitness, optimizer={"name": "staged", "stages": STAGES}, candidates=24, starts=[start])
+    facts = []
+    for capacity in (1, 5):
+        log = make_log(study)
+        transactions = recorded(log)
+        search(study, log, SimulatedExecutor(capacity, fails=lambda job: job.number in (0, 9, 15))).run()
+        facts.append(essence(log))
+    assert facts[0] == facts[1]
+    for end in range(5, len(transactions), 40):
+        log = make_log(study)
+        for batch in transactions[:end]:
+            log.append(*batch)
+        search(study, log, SimulatedExecutor(2, fails=lambda job: job.number in (0, 9, 15))).run()
+        assert essence(log) == facts[0]

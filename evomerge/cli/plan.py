@@ -21,7 +21,7 @@ from evomerge.foresight import Forecast, forecast, measure
 from evomerge.foresight.advice import sentences
 from evomerge.report import pages
 from evomerge.settings import Settings
-from evomerge.study import Study, assemble, open_fitness
+from evomerge.study import Study, assemble, open_fitness, with_filled_starts
 
 _ENOUGH: Final = 200
 """Items of each task that are measured: they tell variances within some 10 %."""
@@ -41,7 +41,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _plan(settings: Settings, given: argparse.Namespace) -> int:
-    study = assemble(settings)
+    study = assemble(with_filled_starts(settings))
     study.check_machine()
     whole = study.fitness
     study = _lightened(study)

@@ -19,8 +19,7 @@ from evomerge.runs.replay import replay
 from evomerge.runs.results import Results, examiner_of
 from evomerge.search import Search
 from evomerge.settings import Settings, load_settings, save_settings
-from evomerge.study import Study, assemble, open_space
-from evomerge.warm_start import starts_of
+from evomerge.study import Study, assemble, with_filled_starts
 
 
 def begin(settings: Settings, run_dir: Path) -> int:
@@ -32,9 +31,7 @@ def begin(settings: Settings, run_dir: Path) -> int:
         ConfigError: If the settings are wrong or the folder holds a run.
     """
     check_free(run_dir)
-    if settings.start_from is not None:
-        starts = starts_of(Path(settings.start_from), open_space(settings))
-        settings = settings.model_copy(update={"starts": starts})
+    settings = with_filled_starts(settings)
     study = assemble(settings)
     study.check_machine()
     with RunLog.create(run_dir) as log:

@@ -25,6 +25,10 @@ _PER_EXPERT = ("weigh", "weights", "density")
 """Lists in which each entry is one expert's."""
 
 
+_ASK = "; a run over such routes does"
+"""Who knows the genes of a route: layers do not tell them."""
+
+
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
     """A recipe with holes, one gene for each.
@@ -79,12 +83,15 @@ class SearchSpace:
         genome: list[Scalar] = []
         for gene in self.genes:
             value = values.get(gene.name, gene.neutral)  # a stage does not spell out what it leaves as it is
-            if value is None or not gene.contains(value):
+            if value is None:
+                raise NotInSpace(f"it does not say what gene {gene.name} was{_ASK if self.route else ''}")
+            if not gene.contains(value):
                 raise NotInSpace(f"gene {gene.name} cannot be {shown(value)}")
             genome.append(value)
         decoded = self.decode(tuple(genome))
         if decoded.digest != recipe.model_copy(update={"models": decoded.models}).digest:
-            raise NotInSpace("it differs where the space has no genes")
+            elsewhere = f", or in its route, whose genes it does not say{_ASK}" if self.route else ""
+            raise NotInSpace(f"it differs where the space has no genes{elsewhere}")
         return tuple(genome)
 
 

@@ -31,6 +31,12 @@ def test_one_candidate_is_too_few(desk: Path, capsys: pytest.CaptureFixture[str]
     assert "one candidate alone shows no spread. Measure two or more." in capsys.readouterr().err
 
 
+def test_what_a_search_could_not_start_from_is_refused(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["plan", "search_space=tiny", "fitness=two", "optimizer=random", "start_from=runs/none"])
+    assert "runs/none: holds no run" in capsys.readouterr().err
+
+
 def test_rivals_and_constraints_are_understood(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (desk / "fitness" / "two.yaml").read_text()
     text = text.replace("{math: [math], japanese: [ja]}", "{math: [math], lost: {forgetting: [ja], of: base}}")

@@ -18,7 +18,11 @@ CAPTION = (
     "which blend or model it is. A line that climbs step by step is layers in their usual order; one that falls goes "
     "back, and one that leaps leaves layers out."
 )
-WRITE = " Below stands the factor on what each layer adds to the residual stream; without one it is as it was."
+READ = (
+    " The recipe has factors on what layers read, too. Where they read through a norm, only layers with a negative one "
+    "are not as they were."
+)
+WRITE = " Below stands the factor on what each layer adds to the residual stream."
 
 
 def route(results: Results) -> Picture | None:
@@ -30,7 +34,8 @@ def route(results: Results) -> Picture | None:
     is_scaled = any(hop.write != 1 for hop in hops)
     svg = style.render("route", 3.2 if is_scaled else 2.4, lambda figure: _draw(figure, hops, is_scaled=is_scaled))
     title = f"The {len(hops)} layers of the chosen merge, {best.name}"
-    return Picture("route", title, svg, CAPTION + (WRITE if is_scaled else ""))
+    later = (WRITE if is_scaled else "") + (READ if any(hop.read != 1 for hop in hops) else "")
+    return Picture("route", title, svg, CAPTION + later)
 
 
 def _draw(figure: Figure, hops: Sequence[Hop], *, is_scaled: bool) -> None:

@@ -16,6 +16,7 @@ from evomerge.recipe.route import Hop, hops_of
 from evomerge.shipped import shipped_root
 from evomerge.spaces import ChoiceGene, FloatGene, SearchSpace, bind, parse_space
 from evomerge.spaces.genes import Scalar
+from evomerge.spaces.starts import NotInSpace
 from tests.spaces.test_space import value_of
 
 DEPTH = 4
@@ -382,3 +383,16 @@ def test_shipped_spaces_have_as_many_genes_as_they_say(name: str, num_genes: int
     assert len(space.genes) == num_genes
     assert f"{num_genes} genes." in path.read_text(encoding="utf-8")
     assert all(space.decode(seed).canonical.route is None for seed in space.seeds)
+
+
+def test_genes_of_a_route_are_not_told_from_its_layers() -> None:
+    space = bound([{"from": "mix"}, {"from": "ja", "layers": [3, 3], "write": {"float": [0.5, 2.0]}}])
+    with pytest.raises(
+        NotInSpace, match=r"it does not say what gene route/segment 2/write was; a run over such routes"
+    ):
+        space.encode(space.decode((1.5,)))
+    space = bound(ROUTES["indicator"])
+    neutral = tuple(gene.neutral for gene in space.genes)
+    assert space.encode(space.decode(neutral)) == neutral
+    with pytest.raises(NotInSpace, match="or in its route, whose genes it does not say; a run over such routes does"):
+        space.encode(space.decode((not neutral[0], *neutral[1:])))
