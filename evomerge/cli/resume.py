@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from evomerge.cli import parser
 from evomerge.cli.session import go_on
 from evomerge.documents import parse, tree_of
 from evomerge.errors import ConfigError
-from evomerge.runs import Asked, RunLog
+from evomerge.runs.budget import SPENT
 from evomerge.runs.state import state_of
 from evomerge.settings import Settings, load_settings
 
@@ -31,17 +30,19 @@ def run(argv: Sequence[str]) -> int:
     given = arguments.parse_args(argv)
     state, settings = state_of(given.run), load_settings(given.run)
     limits = {name: value for name in _LIMITS if (value := getattr(given, name)) is not None}
-    if state.phase == "finished" and not limits:
+    is_outgrown = (
+        state.reason == SPENT and state.asked < settings.candidates
+    )  # by a resumption that was stopped at once
+    if state.phase == "finished" and not limits and not is_outgrown:
         print(f"{given.run} is complete. `evomerge report {given.run}` shows it; --candidates N searches further.")
         return 0
-    return go_on(_limited(settings, limits, given), given.run)
+    return go_on(_limited(settings, limits, state.asked), given.run)
 
 
-def _limited(settings: Settings, limits: dict[str, int | float], given: argparse.Namespace) -> Settings:
+def _limited(settings: Settings, limits: dict[str, int | float], num_asked: int) -> Settings:
     """The settings with other limits."""
-    with RunLog.read(given.run) as log:
-        num_asked = len(log.numbers(Asked))
-    if limits.get("candidates", num_asked) < num_asked:
-        what = f"{given.candidates} are fewer than the {num_asked} that were asked already. Give {num_asked} or more."
+    wanted = limits.get("candidates", num_asked)
+    if wanted < num_asked:
+        what = f"{wanted} are fewer than the {num_asked} that were asked already. Give {num_asked} or more."
         raise ConfigError.at("--candidates", what)
     return parse(Settings, {**tree_of(settings), **limits}, "resume")

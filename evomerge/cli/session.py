@@ -13,6 +13,7 @@ from evomerge.report import intervals
 from evomerge.report.html import write_report
 from evomerge.report.tables import finalists_table
 from evomerge.runs import Asked, Finished, RunLog, Started
+from evomerge.runs.budget import SPENT
 from evomerge.runs.environment import describe, save_environment
 from evomerge.runs.log import check_free, identity_of
 from evomerge.runs.replay import replay
@@ -113,6 +114,6 @@ def _search_and_assess(study: Study, log: RunLog, display: Display) -> None:
         display.begin_finals(field)
         assess(field, executor, study.fitness, log, display.watch)
         exhausted = len(progress.genomes) < budget.candidates and budget.allows(progress.spent)
-        log.append(Finished("the space is exhausted" if exhausted else "the budget is spent"))
+        log.append(Finished("the space is exhausted" if exhausted else SPENT))
     finally:
         executor.close()

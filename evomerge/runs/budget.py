@@ -7,6 +7,9 @@ from typing import Self
 
 from evomerge.runs.events import Evaluated, Failed
 
+SPENT = "the budget is spent"
+"""The reason for which most searches end; with a larger budget they go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:

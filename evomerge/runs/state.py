@@ -28,6 +28,11 @@ class State:
     phase: Literal["finished", "running", "interrupted"]
     reason: str = ""
 
+    @property
+    def asked(self) -> int:
+        """All candidates so far."""
+        return self.scored + self.failed + self.in_flight
+
     def words(self, budget: int) -> str:
         """In one line.
 

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM
 from evomerge.cli import main
 from evomerge.runs import Asked, Assessed, RunLog, Told
 from evomerge.runs.state import state_of
-from evomerge.settings import load_settings
+from evomerge.settings import load_settings, save_settings
 from tests.conftest import laid
 from tests.test_search import essence
 
@@ -135,6 +135,12 @@ def test_a_finished_run_is_not_searched_again_but_may_grow(run_dir: Path, capsys
     after = facts(run_dir)
     assert {key: after[key] for key in before} == before
     assert ("told", 15) in after
+
+
+def test_a_resumption_that_was_stopped_before_it_asked_goes_on_unbidden(run_dir: Path) -> None:
+    save_settings(load_settings(run_dir).model_copy(update={"candidates": 14}), run_dir)
+    assert main(["resume", str(run_dir)]) == 0
+    assert state_of(run_dir).asked == 14
 
 
 def test_a_run_may_end_sooner(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
