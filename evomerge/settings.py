@@ -61,9 +61,9 @@ _EXECUTORS: dict[str, type[InlineSettings] | type[RaySettings]] = {"inline": Inl
 def _parse_executor(tree: Any) -> InlineSettings | RaySettings:
     if isinstance(tree, InlineSettings | RaySettings):
         return tree
-    name = tree.get("name") if isinstance(tree, Mapping) else tree
-    if name not in _EXECUTORS:
-        raise fault(f'there is no executor "{name}". {suggestion(str(name), _EXECUTORS)}')
+    tree = tree if isinstance(tree, Mapping) else {"name": tree}  # a plain word is a name
+    if (name := str(tree.get("name"))) not in _EXECUTORS:
+        raise fault(f'there is no executor "{name}". {suggestion(name, _EXECUTORS)}')
     return _EXECUTORS[name].model_validate(tree)
 
 

@@ -307,9 +307,9 @@ def _parse_driver(tree: Any) -> Any:
 def _parse(tree: Any, drivers: Mapping[str, Any]) -> Any:
     if isinstance(tree, tuple(drivers.values())):
         return tree
-    name: Any = tree.get("name") if isinstance(tree, Mapping) else tree
-    if name not in drivers:
-        raise fault(f'there is no driver "{name}". {suggestion(str(name), drivers)}')
+    tree = tree if isinstance(tree, Mapping) else {"name": tree}  # a plain word is a name
+    if (name := str(tree.get("name"))) not in drivers:
+        raise fault(f'there is no driver "{name}". {suggestion(name, drivers)}')
     return drivers[name].model_validate(tree)
 
 

@@ -136,6 +136,9 @@ def test_the_screens_driver_is_checked_like_any_other() -> None:
     for name in ("screened", "m2n2"):
         with pytest.raises(ConfigError, match="there is no driver"):
             read_config({"name": "screened", "driver": {"name": name}})
+    assert read_config({"name": "screened", "driver": "cma_lr"}) == ScreenedConfig(driver=CmaLrConfig())
+    with pytest.raises(ConfigError, match=r"optimizer\.driver: there is no driver"):
+        read_config({"name": "screened", "driver": ["cma_lr"]})
     config = ScreenedConfig(driver=CmaLrConfig())
     with pytest.raises(ConfigError, match="moves real numbers only"):
         make_optimizer(config, [*REAL, ChoiceGene("vote", ("none", "sign"))], 1, 0, (), 10)
