@@ -10,9 +10,13 @@ import pytest
 from evomerge.documents import Tree, parse
 from evomerge.errors import ConfigError
 from evomerge.execution import Job
+from evomerge.finals import assess, models_before
 from evomerge.merging import Library, Provenance, export_model
 from evomerge.recipe import Recipe
 from evomerge.recipe.references import references
+from evomerge.runs import RunLog, Started
+from evomerge.runs.joint import Joint
+from evomerge.runs.results import Results, examiner_of
 from evomerge.settings import Settings
 from evomerge.study import assemble
 from evomerge.testing.executors import run_all
@@ -85,3 +89,21 @@ def test_what_is_searched_over_models_of_two_depths_answers_as_it_is_exported(
     assert (searched.failure, exported.failure, deep.failure) == (None, None, None)
     for task, scores in searched.responses.items():
         assert np.array_equal(scores, exported.responses[task])
+
+
+def test_a_bound_on_a_cost_is_a_share_of_what_the_named_model_costs(make_space: MakeSpace, tmp_path: Path) -> None:
+    settings = make_space(
+        blends={}, groups=None, route={"use": "indicator", "from": ["math", "deep"]}, seeds=["neutral"]
+    )
+    goals = {"objectives": {"skill": ["math"], "size": {"cost": "layers"}}}
+    bound = {"constraints": [{"objective": "size", "at_most": 0.9, "of": "deep"}]}  # 0.9 times 4 layers of 3
+    study = assemble(settings.model_copy(update={"fitness": settings.fitness | goals | bound}))
+    with closing(study.executor()) as executor, RunLog.create(tmp_path / "run") as log:
+        log.append(Started({"seed": 0}))
+        models = models_before(study.some_recipe, study.fitness)
+        assess(models, executor, study.fitness, log, lambda event: None, ("search",))
+        known = examiner_of(log, study.fitness, 0).rival_estimates
+        assert study.fitness.worth(known["deep"], known).violations == pytest.approx([4 / 3 * 0.1])
+        results = Results(log, study.fitness)
+        joint = Joint.of(results, [results.contenders["deep"]], "search")
+    assert joint.violations(joint.draws(2))["size at most 0.9 of deep"] == pytest.approx(4 / 3 * 0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ from evomerge.fitness.rivals import Responses, answers_of_rival, known_rivals, s
 from evomerge.fitness.selectors.configs import SelectorConfig
 from evomerge.fitness.selectors.registry import Draw, make_selector, needs
 from evomerge.fitness.sheet import Sheet
-from evomerge.fitness.spec import DEFAULT_ITEMS, FitnessSpec
+from evomerge.fitness.spec import DEFAULT_ITEMS
 
 
 class History(Protocol):
@@ -41,6 +42,8 @@ class _Nobody:
 
 
 NOBODY: History = _Nobody()
+
+NO_COSTS: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 class Examiner:
@@ -59,6 +62,7 @@ class Examiner:
         seed: int,
         models: Mapping[str, Responses],
         rivals: Mapping[str, Responses] = NO_RESPONSES,
+        costs: Mapping[str, Mapping[str, float]] = NO_COSTS,
     ) -> None:
         """Learn what the models answered.
 
@@ -68,15 +72,16 @@ class Examiner:
             models: By name and label, the scores of the models that candidates are made of, on every search item in
                 their order; empty where `fitness.needs_parents` is false.
             rivals: The same of the models that the fitness compares candidates with.
+            costs: Of all these models, by name; 1 where one is absent, as of all models of one size.
 
         Raises:
             EvomergeError: If a model that candidates are compared with is not among the rivals.
         """
-        self.fitness, self._seed, self._rivals = fitness, seed, rivals
+        self.fitness, self._seed, self._rivals, self._costs = fitness, seed, rivals, costs
         self._models = {name: scored_against(fitness.spec, scores, rivals) for name, scores in models.items()}
         known = known_rivals(fitness.spec, rivals).items()
-        self.rival_estimates = _estimates(
-            fitness.spec, {name: scored_against(fitness.spec, scores, rivals) for name, scores in known}
+        self.rival_estimates = self._estimates(
+            {name: scored_against(fitness.spec, scores, rivals) for name, scores in known}
         )
         self._exams: dict[int, Exam] = {}
         spec = fitness.spec
@@ -107,8 +112,17 @@ class Examiner:
         """On the search split, of the models that candidates are made of, as far as they are known."""
         asked = frozenset(self.fitness.spec.searched)
         known = {name: scores for name, scores in self._models.items() if asked <= scores.keys()}
-        estimates = _estimates(self.fitness.spec, known)
+        estimates = self._estimates(known)
         return [self.fitness.worth(own, self.rival_estimates).losses for own in estimates.values()]
+
+    def _estimates(self, models: Mapping[str, Responses]) -> ModelEstimates:
+        """Scores on the whole search split, which is why they have no error, and costs."""
+        ones = dict.fromkeys(self.fitness.spec.costs, 1.0)
+        return {
+            name: {label: Estimate(mean_in_order(scores_N), 0.0, len(scores_N)) for label, scores_N in scores.items()}
+            | costs_as_estimates({**ones, **self._costs.get(name, {})})
+            for name, scores in models.items()
+        }
 
     @property
     def _num_items(self) -> int:
@@ -186,12 +200,3 @@ class Examiner:
             return None
         parents_PN = np.array(rows, np.float64)
         return 1 - parents_PN if is_lower_better else parents_PN
-
-
-def _estimates(spec: FitnessSpec, models: Mapping[str, Responses]) -> ModelEstimates:
-    """Scores on the whole search split, which is why they have no error. A model alone costs what it costs."""
-    return {
-        name: {label: Estimate(mean_in_order(scores_N), 0.0, len(scores_N)) for label, scores_N in responses.items()}
-        | costs_as_estimates(dict.fromkeys(spec.costs, 1.0))
-        for name, responses in models.items()
-    }

@@ -34,6 +34,7 @@ class Joint:
     Attributes:
         contenders: In the order of the first C of R rows; the others are the models that they are compared with.
         rivals: Row of each of these models, by name.
+        costs: Of each of the R, those that the fitness asks for.
         fitness: Whose T tasks and O objectives these are.
         means_RT: Score of each on each task.
         covariance_KK: Of the errors of these scores; K = R·T, tasks of a row side by side.
@@ -41,6 +42,7 @@ class Joint:
 
     contenders: tuple[Contender, ...]
     rivals: Mapping[str, int]
+    costs: tuple[Mapping[str, float], ...]
     fitness: Fitness
     means_RT: Floats
     covariance_KK: Floats
@@ -67,7 +69,8 @@ class Joint:
                 means_RT[row, column] = contender.estimates[split][label].value
                 errors_RTI[row, column, places_I] = _errors(contender.responses[split][label].astype(np.float64))
         errors_KI = errors_RTI.reshape(-1, len(places))
-        return cls(tuple(contenders), rivals, results.fitness, means_RT, errors_KI @ errors_KI.T)
+        costs = tuple(one.costs for one in everyone)
+        return cls(tuple(contenders), rivals, costs, results.fitness, means_RT, errors_KI @ errors_KI.T)
 
     def draws(self, number: int = NUM_DRAWS) -> Floats:
         """Task scores drawn from the distribution, shape (number, R, T); the same at every call."""
@@ -114,9 +117,8 @@ class Joint:
         if part is None:
             task_SR: Floats = scores_SRT[..., labels.index(name)].round(9)
             return task_SR
-        if isinstance(part, Cost):  # known exactly; a model alone costs what it costs
-            costs = [*(one.costs[part.cost] for one in self.contenders), *(1.0 for _ in self.rivals)]
-            return np.broadcast_to(np.array(costs).round(9), scores_SRT.shape[:2])
+        if isinstance(part, Cost):  # known exactly
+            return np.broadcast_to(np.array([costs[part.cost] for costs in self.costs]).round(9), scores_SRT.shape[:2])
         columns = [labels.index(label) for label in part.tasks]
         scores_SRM = scores_SRT[..., columns]
         if isinstance(part, Forgetting):

@@ -266,14 +266,11 @@ def examiner_of(log: RunLog, fitness: Fitness, seed: int) -> Examiner:
     Raises:
         EvomergeError: If a model that candidates are compared with could not be scored.
     """
-    return Examiner(fitness, seed, models_scored(log, "reference"), models_scored(log, "reference", "rival"))
-
-
-def models_scored(log: RunLog, *kinds: str) -> dict[str, Responses]:
-    """What models of these kinds answered on the search items before the first candidate was proposed, by name."""
     before = itertools.takewhile(lambda event: not isinstance(event, Asked), log.events())
-    assessed = (event for event in before if isinstance(event, Assessed) and event.kind in kinds)
-    return {event.name: event.responses for event in assessed if event.responses}
+    models = [event for event in before if isinstance(event, Assessed) and event.responses]
+    answers = {event.name: event.responses for event in models}
+    parents = {event.name: event.responses for event in models if event.kind == "reference"}
+    return Examiner(fitness, seed, parents, answers, {event.name: event.costs for event in models})
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate:
