@@ -22,8 +22,8 @@ from evomerge.config.complaints import in_our_words
 from evomerge.config.rooms import GROUPS, register
 from evomerge.documents import parse
 from evomerge.errors import ConfigError, EvomergeError, Problem
+from evomerge.rooting import rooted
 from evomerge.settings import Settings
-from evomerge.study import rooted
 
 Act: TypeAlias = Callable[[Settings, Path], int]
 """What is done with the settings and the run's folder; the exit status."""
