@@ -106,7 +106,8 @@ class Display:
         held = sum(not total_violation(one) for one in broken)
         holding = f", {held} of {len(told)} hold all constraints" if any(broken) else ""
         failed = f", {self._failures} failed" if self._failures else ""
-        return f"best {shown}{front}{holding}{failed}"
+        best_by = "best by mean loss:" if len(names) > 1 else "best"
+        return f"{best_by} {shown}{front}{holding}{failed}"
 
 
 @contextmanager

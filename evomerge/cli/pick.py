@@ -69,7 +69,7 @@ def _lines(found: Run, preference: Preference, picked: Pick) -> Iterator[str]:
 
 
 def _reason(results: Results, preference: Preference, picked: Pick) -> str:
-    among = f"of {picked.num_eligible} finalists"
+    among = "of 1 finalist" if picked.num_eligible == 1 else f"of {picked.num_eligible} finalists"
     if required := _required(results, preference):
         among += f" with {required}"
     if preference.at_knee:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from evomerge.cli import parser
+from evomerge.fitness import Estimate
 from evomerge.fitness.constraints import feasible_first
 from evomerge.report.html import write_report
 from evomerge.report.reading import Run, read_run
@@ -55,5 +56,10 @@ def _best(results: Results) -> str | None:
         return None
     losses = feasible_first([one.losses for one in results.scored], [one.violations for one in results.scored])
     best = results.scored[min(range(len(losses)), key=lambda index: sum(losses[index]))]
-    values = listed([f"{name} {shown(value)}" for name, value in results.values(best).items()])
+    values = listed([f"{name} {_plain(value)}" for name, value in results.values(best).items()])
     return f"Best so far, as the search believes: candidate {best.number} with {values}, on search items."
+
+
+def _plain(value: Estimate) -> str:
+    """A score as the search believed it; it errs by nothing where all search items were asked."""
+    return shown(value) if value.stderr else f"{value.value:.3f}"
