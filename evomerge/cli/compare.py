@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     runs = [read_run(folder) for folder in folders]
     lines, point = compare(runs)
     console, names = Console(), _names(folders)
-    console.print(_table(lines, names))
+    console.print(_table(lines, names), crop=False)
     if of_seeds := groups(lines):
         console.print(_seeds_table(of_seeds))
     for sentence in _notes(runs, lines, names[0], point):

@@ -43,8 +43,8 @@ class Display:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, table: Any) -> None:
-        """Anything that rich can draw."""
-        self._console.print(table)
+        """Anything that rich can draw; what is wider than the terminal is not cut off."""
+        self._console.print(table, crop=False)
 
     def catch_up(self, events: Iterable[Event]) -> None:
         """Take in what happened before this session, silently."""

@@ -51,7 +51,7 @@ def _show(found: Run, preference: Preference, picked: Pick) -> None:
     console = Console()
     for line in _lines(found, preference, picked):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(_table(found.results, preference, picked))
+    console.print(_table(found.results, preference, picked), crop=False)
     console.print(f"Export it: {commands.export(found.folder, picked.contender.name)}", soft_wrap=True, markup=False)
 
 

@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     console = Console()
     console.print(f"{given.run}: {state.words(found.settings.candidates)}.", highlight=False, soft_wrap=True)
     if any(one.complete("selection") or one.complete("test") for one in found.results.contenders.values()):
-        console.print(finalists_table(found.results))
+        console.print(finalists_table(found.results), crop=False)
     for sentence in _so_far(found, state):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     print(f"Report: {page}")
