@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     runs = [read_run(folder) for folder in folders]
     lines, point = compare(runs)
     console, names = Console(), _names(folders)
-    console.print(_table(lines, names))
+    console.print(_table(lines, names), crop=False)
     if of_seeds := groups(lines):
         console.print(_seeds_table(of_seeds))
     for sentence in _notes(runs, lines, names[0], point):
@@ -54,10 +54,12 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """Folders without the beginning that all share."""
+    """Folders without the beginning that all share, those of a sweep without the settings that all share."""
     absolute = [folder.absolute() for folder in folders]
     shared = os.path.commonpath([folder.parent for folder in absolute])
-    return [str(folder.relative_to(shared)) for folder in absolute]
+    words = [str(folder.relative_to(shared)).split(",") for folder in absolute]
+    common = set(words[0]).intersection(*words[1:])
+    return [",".join([word for word in some if word not in common] or some) for some in words]
 
 
 def _table(lines: Sequence[Line], names: Sequence[str]) -> Table:

@@ -43,8 +43,8 @@ class Display:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, table: Any) -> None:
-        """Anything that rich can draw."""
-        self._console.print(table)
+        """Anything that rich can draw; what is wider than the terminal is not cut off."""
+        self._console.print(table, crop=False)
 
     def catch_up(self, events: Iterable[Event]) -> None:
         """Take in what happened before this session, silently."""
@@ -106,7 +106,8 @@ class Display:
         held = sum(not total_violation(one) for one in broken)
         holding = f", {held} of {len(told)} hold all constraints" if any(broken) else ""
         failed = f", {self._failures} failed" if self._failures else ""
-        return f"best {shown}{front}{holding}{failed}"
+        best_by = "best by mean loss:" if len(names) > 1 else "best"
+        return f"{best_by} {shown}{front}{holding}{failed}"
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def _show(found: Run, preference: Preference, picked: Pick) -> None:
     console = Console()
     for line in _lines(found, preference, picked):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(_table(found.results, preference, picked))
+    console.print(_table(found.results, preference, picked), crop=False)
     console.print(f"Export it: {commands.export(found.folder, picked.contender.name)}", soft_wrap=True, markup=False)
 
 
@@ -69,7 +69,7 @@ def _lines(found: Run, preference: Preference, picked: Pick) -> Iterator[str]:
 
 
 def _reason(results: Results, preference: Preference, picked: Pick) -> str:
-    among = f"of {picked.num_eligible} finalists"
+    among = "of 1 finalist" if picked.num_eligible == 1 else f"of {picked.num_eligible} finalists"
     if required := _required(results, preference):
         among += f" with {required}"
     if preference.at_knee:

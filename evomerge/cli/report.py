@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from evomerge.cli import parser
+from evomerge.fitness import Estimate
 from evomerge.fitness.constraints import feasible_first
 from evomerge.report.html import write_report
 from evomerge.report.reading import Run, read_run
@@ -29,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     console = Console()
     console.print(f"{given.run}: {state.words(found.settings.candidates)}.", highlight=False, soft_wrap=True)
     if any(one.complete("selection") or one.complete("test") for one in found.results.contenders.values()):
-        console.print(finalists_table(found.results))
+        console.print(finalists_table(found.results), crop=False)
     for sentence in _so_far(found, state):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     print(f"Report: {page}")
@@ -55,5 +56,10 @@ def _best(results: Results) -> str | None:
         return None
     losses = feasible_first([one.losses for one in results.scored], [one.violations for one in results.scored])
     best = results.scored[min(range(len(losses)), key=lambda index: sum(losses[index]))]
-    values = listed([f"{name} {shown(value)}" for name, value in results.values(best).items()])
+    values = listed([f"{name} {_plain(value)}" for name, value in results.values(best).items()])
     return f"Best so far, as the search believes: candidate {best.number} with {values}, on search items."
+
+
+def _plain(value: Estimate) -> str:
+    """A score as the search believed it; it errs by nothing where all search items were asked."""
+    return shown(value) if value.stderr else f"{value.value:.3f}"

@@ -78,19 +78,22 @@ def compare(runs: Sequence[Run]) -> tuple[list[Line], Losses | None]:
 
 
 def groups(lines: Sequence[Line]) -> list[Group]:
-    """Lines of runs that differ by their seed only, wherever there are two or more."""
-    alike: dict[str, list[Line]] = defaultdict(list)
+    """Lines of runs that differ by their seed only, wherever there are two seeds or more.
+
+    Runs of one seed are one run over again, and say nothing of the luck of seeds: the first of them counts.
+    """
+    alike: dict[str, dict[int, Line]] = defaultdict(dict)
     for line in lines:
         tree = {name: value for name, value in tree_of(line.run.settings).items() if name != "seed"}
-        alike[json.dumps(tree, sort_keys=True)].append(line)
+        alike[json.dumps(tree, sort_keys=True)].setdefault(line.run.settings.seed, line)
     return [
         Group(
-            tuple(some),
+            some,
             _over_runs([line.believed.value for line in some if line.believed]),
             _over_runs([line.test.value for line in some if line.test]),
             _over_runs([line.volume for line in some if line.volume is not None]),
         )
-        for some in alike.values()
+        for some in map(tuple, map(dict.values, alike.values()))
         if len(some) > 1
     ]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
 from evomerge.cli.display import Display
 from evomerge.documents import tree_of
@@ -55,3 +56,12 @@ def test_models_scored_before_the_search_are_no_candidates(study: Study, told: l
     for event in (*models(study, "search"), told[0]):
         display.watch(event)
     assert bar.tasks[0].completed == 1
+
+
+def test_a_table_that_is_wider_than_the_console_is_shown_whole(study: Study) -> None:
+    console = Console(file=io.StringIO(), width=20)
+    wide = Table("a heading of its own", "another heading", "the last heading")
+    for column in wide.columns:
+        column.no_wrap, column.min_width = True, 16
+    Display(study, console, None).show(wide)
+    assert "the last heading" in console.file.getvalue()

@@ -90,6 +90,14 @@ def test_runs_that_differ_by_their_seed_are_averaged(make_run: Callable[..., Any
     assert group.test.stderr == pytest.approx(np.std(values, ddof=1) / np.sqrt(3))
 
 
+def test_a_run_over_again_is_no_other_seed(make_run: Callable[..., Any]) -> None:
+    lines, _ = compare([read(make_run(seed=0)), read(make_run(seed=0))])
+    assert groups(lines) == []
+    lines, _ = compare([read(make_run(seed=seed)) for seed in (0, 0, 1)])
+    (group,) = groups(lines)
+    assert [line.run.settings.seed for line in group.lines] == [0, 1]
+
+
 def test_a_run_before_its_finals_has_dashes(make_run: Callable[..., Any]) -> None:
     lines, _ = compare([read(make_run(assessed=False, finished=False)), read(make_run())])
     assert (lines[0].chosen, lines[0].test, lines[0].volume, lines[1].gain) == (None, None, None, None)
