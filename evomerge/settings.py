@@ -64,6 +64,9 @@ def _parse_executor(tree: Any) -> InlineSettings | RaySettings:
     tree = tree if isinstance(tree, Mapping) else {"name": tree}  # a plain word is a name
     if (name := str(tree.get("name"))) not in _EXECUTORS:
         raise fault(f'there is no executor "{name}". {suggestion(name, _EXECUTORS)}')
+    others = tree.keys() & RaySettings.model_fields.keys() - InlineSettings.model_fields.keys()
+    if name == "inline" and others:
+        raise fault(f"{' and '.join(sorted(others))}: only Ray takes it. Say executor=ray.")
     return _EXECUTORS[name].model_validate(tree)
 
 

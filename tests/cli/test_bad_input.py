@@ -274,6 +274,7 @@ def test_validate_praises_sound_files(desk: Path, capsys: pytest.CaptureFixture[
         ("optimizer.populaton=5", 'optimizer: "populaton" is not a known key.'),
         ("--zooo=x", '--zooo=x: is not a known key. Did you mean "zoo"?'),
         ("--candidate=5", '--candidate=5: is not a known key. Did you mean "candidates"?'),
+        ("executor.workers=2", "settings: executor: workers: only Ray takes it. Say executor=ray."),
         ("executor.device=gpu", 'executor.device: this machine has no device "gpu". Allowed: auto, cpu'),
         ("fitness=null", "fitness=null: a search needs one. Say fitness=NAME."),
         ("~optimizer", "~optimizer: a search needs one. Say optimizer=NAME."),
