@@ -11,62 +11,12 @@ import torch
 from lm_eval import evaluator
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM
 
 from evomerge.errors import CandidateFailed, ConfigError, EvomergeError
-from evomerge.fitness import FitnessSpec
 from evomerge.fitness.harness import Harness
 from evomerge.fitness.loading import load_tasks
-from tests.fitness.conftest import BASICS
-
-MakeSpec = Callable[..., FitnessSpec]
-AddTask = Callable[..., None]
-Tokenizer = PreTrainedTokenizerFast
-
-TASKS: dict[str, dict[str, Any]] = {
-    "choice": {"task": "toy_choice", "metric": "acc"},
-    "norm": {"task": "toy_choice", "metric": "acc_norm"},
-    "mutual": {"task": "toy_choice", "metric": "acc_mutual_info"},
-    "blank": {"task": "toy_blank", "metric": "acc"},
-    "next": {"task": "toy_next", "metric": "acc"},
-    "nats": {"task": "toy_next", "metric": "perplexity"},
-    "write": {"task": "toy_write", "metric": "exact_match", "filter": "whole"},
-    "begin": {"task": "toy_write", "metric": "exact_match", "filter": "first"},
-}
-ITEMS = [1, 2, 3, 8, 13, 20, 21, 34, 40, 41, 47]
-
-
-def harness(spec: FitnessSpec, model: LlamaForCausalLM, tokenizer: Tokenizer) -> Harness:
-    return Harness(load_tasks(spec, "fit.yaml"), spec, model, tokenizer)
-
-
-def by_lm_eval(
-    spec: FitnessSpec, label: str, model: LlamaForCausalLM, tokenizer: Tokenizer, items: list[int] | None, **given: Any
-) -> dict[str, Any]:
-    """What lm-eval's own evaluation of one task gives, on some items or on all."""
-    entry = spec.tasks[label]
-    lm = HFLM(
-        pretrained=model,
-        tokenizer=tokenizer,
-        batch_size=spec.batch_size,
-        max_length=spec.max_length,
-        enable_thinking=spec.enable_thinking,
-        think_end_token=spec.think_end_token,
-    )
-    loaded = TaskManager(include_path=list(spec.include), include_defaults=False).load([entry.task])
-    loaded["tasks"][entry.task].set_config(key="num_fewshot", value=entry.num_fewshot or 0)
-    loaded["tasks"][entry.task].set_fewshot_seed(seed=1234)
-    if entry.generation:
-        loaded["tasks"][entry.task].set_config(key="generation_kwargs", value=dict(entry.generation), update=True)
-    samples = {entry.task: items} if items else None
-    results: dict[str, Any] = evaluator.evaluate(lm, loaded, samples=samples, bootstrap_iters=0, **given)
-    return results
-
-
-def logged(results: dict[str, Any], spec: FitnessSpec, label: str) -> list[float]:
-    entry = spec.tasks[label]
-    rows = results["samples"][entry.task]
-    return [row[entry.metric] for row in rows if row["filter"] == (entry.filter or "none")]
+from tests.fitness.beside_lm_eval import ITEMS, TASKS, AddTask, MakeSpec, Tokenizer, by_lm_eval, harness, logged
 
 
 @pytest.mark.parametrize("label", TASKS)
@@ -135,94 +85,6 @@ def test_examples_are_those_of_a_run_over_the_whole_task(
     assert len(set(whole)) == 48
 
 
-SHOTS: dict[str, Any] = {"num_fewshot": 9, "fewshot_config": {"sampler": "first_n"}}  # the same for all questions
-LATER = list(range(12, 44))
-
-
-@pytest.fixture(scope="module")
-def shots(add_task: AddTask, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder of tasks whose questions all begin with the same examples."""
-    folder = tmp_path_factory.mktemp("shots")
-    for name, config in BASICS.items():
-        if name != "toy_write":
-            add_task(folder, f"{name}_shots", **config | SHOTS)
-    return str(folder)
-
-
-@pytest.mark.parametrize("label", ["choice", "norm", "mutual", "blank", "next", "nats"])
-def test_shared_prompts_give_the_scores_of_lm_eval_from_fewer_tokens(
-    label: str, make_spec: MakeSpec, make_model: Callable[..., LlamaForCausalLM], tokenizer: Tokenizer, shots: str
-) -> None:
-    model = make_model(0)
-    task = TASKS[label] | {"task": f"{TASKS[label]['task']}_shots", "num_fewshot": 9}
-    spec = make_spec({label: task}, include=[shots], max_length=120)
-    shared, exact = (harness(s, model, tokenizer) for s in (spec, spec.model_copy(update={"batching": "lm_eval"})))
-    expected = logged(by_lm_eval(spec, label, model, tokenizer, LATER), spec, label)
-    scale = -1 if label == "nats" else 1
-    assert (scale * exact.score({label: LATER})[label]).tolist() == expected
-    scores_I = scale * shared.score({label: LATER})[label]
-    assert scores_I.tolist() == (pytest.approx(expected, rel=1e-5) if label == "nats" else expected)
-    assert len(set(expected)) > 1 or label == "next"  # behind so many examples no sum is right
-    first = shared.tokens_read
-    for block in (LATER[:11], LATER[11:]):
-        start = LATER.index(block[0])
-        again = scale * shared.score({label: block})[label]
-        assert again.tolist() == pytest.approx(scores_I[start : start + len(block)].tolist(), rel=1e-5)
-    assert 3 * (shared.tokens_read - first) < exact.tokens_read
-
-
-def test_short_prompts_are_not_written_to_find_out_whether_to_share(
-    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
-) -> None:
-    calls: list[int] = []
-    model.register_forward_pre_hook(lambda *_: calls.append(1))
-    harness(make_spec({"write": TASKS["write"]}), model, tokenizer)
-    assert not calls
-
-
-@pytest.mark.parametrize("label", ["nats", "write"])
-def test_no_candidate_decides_how_those_after_it_are_read(
-    label: str, make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
-) -> None:
-    """Whoever is scored first, and with whatever trouble, a candidate's scores are the same to the last bit."""
-    name = str(TASKS[label]["task"])
-    add_task(tmp_path, "shots", **BASICS[name] | SHOTS)
-    spec = make_spec({label: TASKS[label] | {"task": "shots", "num_fewshot": 9}}, include=[str(tmp_path)])
-    weight = model.model.norm.weight
-
-    def spoil(module: torch.nn.Module, args: Any, options: dict[str, Any], output: Any) -> None:
-        past = options.get("past_key_values")
-        if weight[0] > 1.5 and past is not None and past.get_seq_length() > output.logits.shape[1]:
-            output.logits[..., 5:9] += 50  # one candidate is at odds with what is kept of its prefix
-
-    model.register_forward_hook(spoil, with_kwargs=True)
-
-    def outcomes(marks: list[float]) -> dict[float, tuple[list[float], int]]:
-        weight.data[0] = 1.0
-        ready, found = harness(spec, model, tokenizer), {}
-        for mark in marks:
-            weight.data[0] = mark
-            before = ready.tokens_read
-            found[mark] = (ready.score({label: LATER})[label].tolist(), ready.tokens_read - before)
-        return found
-
-    assert outcomes([1.0, 1.25, 2.0]) == outcomes([2.0, 1.25, 1.0])
-
-
-def test_what_is_not_a_number_in_the_examples_only_is_a_failure(
-    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer, add_task: AddTask, tmp_path: Path
-) -> None:
-    add_task(tmp_path, "described", **BASICS["toy_choice"] | {"description": "z" * 60})
-    spec = make_spec({"t": {"task": "described", "metric": "acc"}}, include=[str(tmp_path)])
-    ready = harness(spec, model, tokenizer)
-    ready.score({"t": ITEMS})
-    assert ready.tokens_read < 60 * len(ITEMS)  # the description is read once, and again to see whether it may be
-    with torch.no_grad():
-        model.model.embed_tokens.weight[tokenizer.convert_tokens_to_ids("z")] = float("nan")
-    with pytest.raises(CandidateFailed, match="logits are not finite"):
-        ready.score({"t": ITEMS})
-
-
 TEXT: dict[str, Any] = {
     "output_type": "loglikelihood_rolling",
     "doc_to_text": "",
@@ -278,54 +140,6 @@ def test_tokens_are_counted_without_padding(
     ready.score({"write": ITEMS})
     prompts = sum(len(docs[item]["question"]) for item in ITEMS)
     assert read + prompts + len(ITEMS) <= ready.tokens_read <= read + prompts + 4 * len(ITEMS)
-
-
-def test_chats_are_written_as_the_command_does(
-    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
-) -> None:
-    spec = make_spec({"choice": TASKS["choice"] | {"num_fewshot": 1}}, apply_chat_template=True, max_length=90)
-    scores_I = harness(spec, model, tokenizer).score({"choice": list(range(48))})["choice"]
-    given = {"apply_chat_template": True, "fewshot_as_multiturn": True}
-    assert scores_I.tolist() == logged(by_lm_eval(spec, "choice", model, tokenizer, None, **given), spec, "choice")
-    plain = make_spec({"choice": TASKS["choice"] | {"num_fewshot": 1}}, max_length=90)
-    assert scores_I.tolist() != harness(plain, model, tokenizer).score({"choice": list(range(48))})["choice"].tolist()
-
-
-ASIDE = {"system_instruction": "answer 7"}
-
-
-@pytest.mark.parametrize("chat", [{}, {"apply_chat_template": True, "fewshot_as_multiturn": True}])
-def test_a_system_instruction_is_read_as_by_the_command(
-    chat: dict[str, Any], make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
-) -> None:
-    tasks = {"nats": TASKS["nats"] | {"num_fewshot": 1}}
-    spec = make_spec(tasks, apply_chat_template=bool(chat), max_length=90, batching="lm_eval", **ASIDE)
-    scores_I = harness(spec, model, tokenizer).score({"nats": list(range(48))})["nats"]
-    expected = logged(by_lm_eval(spec, "nats", model, tokenizer, None, **chat, **ASIDE), spec, "nats")
-    assert (-scores_I).tolist() == expected
-    plain = make_spec(tasks, apply_chat_template=bool(chat), max_length=90, batching="lm_eval")
-    assert scores_I.tolist() != harness(plain, model, tokenizer).score({"nats": list(range(48))})["nats"].tolist()
-
-
-def test_answers_may_be_longer_and_thoughts_left_out_as_by_the_command(
-    make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer
-) -> None:
-    """A letter that many answers have stands for the end of thoughts."""
-    entry = {"task": "toy_write", "metric": {"name": "brevity", "half_length": 1}, "filter": "whole"}
-    thinking = copy.deepcopy(tokenizer)
-    thinking.chat_template = "{{ 'think' if enable_thinking else 'say' }}" + str(tokenizer.chat_template)
-    whole = make_spec({"t": entry | {"generation": {"max_gen_toks": 12}}}, apply_chat_template=True, max_length=90)
-    given = {"enable_thinking": True, "think_end_token": "a"}
-    kept: list[list[str]] = []
-    for spec in (whole, whole.model_copy(update=given)):
-        results = by_lm_eval(spec, "t", model, thinking, None, apply_chat_template=True)
-        rows = [row["resps"][0][0] for row in results["samples"]["toy_write"] if row["filter"] == "whole"]
-        scores_I = harness(spec, model, thinking).score({"t": list(range(48))})["t"]
-        assert scores_I == pytest.approx([1 / (1 + len(row.strip())) for row in rows])
-        kept.append(rows)
-    assert max(map(len, kept[0])) > 4  # as many as the task's file allows
-    assert any("a" in row for row in kept[0])
-    assert not any("a" in row for row in kept[-1])
 
 
 def test_an_empty_prompt_is_the_prefix_token(
@@ -450,13 +264,6 @@ def test_long_prompts_are_cut_as_in_lm_eval_and_the_user_is_told(
     ready.score({"nats": ITEMS})
     assert not caplog.records
     assert num_long > 0
-
-
-def test_a_chat_needs_a_template(make_spec: MakeSpec, model: LlamaForCausalLM, tokenizer: Tokenizer) -> None:
-    plain = copy.deepcopy(tokenizer)
-    plain.chat_template = None
-    with pytest.raises(ConfigError, match=r"apply_chat_template: the tokenizer has no chat template\. Set it to false"):
-        harness(make_spec({"next": TASKS["next"]}, apply_chat_template=True), model, plain)
 
 
 JUDGE = """
