@@ -16,14 +16,13 @@ import torch
 from measure import heading, table
 
 from evomerge.checkpoints import Checkpoint
-from evomerge.fitness.examiner import Examiner
 from evomerge.merging import Library, ResidentModel
 from evomerge.merging.export import Provenance, export_model
 from evomerge.optimizers.generational import Generational
 from evomerge.optimizers.m2n2.breeder import Breeder
 from evomerge.runs import RunLog
 from evomerge.runs.replay import replay
-from evomerge.runs.results import models_scored
+from evomerge.runs.results import examiner_of
 from evomerge.settings import load_settings
 from evomerge.spaces.lineage import LineageSpace
 from evomerge.study import assemble
@@ -40,7 +39,7 @@ def main() -> int:
         raise SystemExit(f"{run} bred no members.")
     started = time.perf_counter()
     with RunLog.read(run) as log:
-        replay(log, optimizer, Examiner(study.fitness, study.settings.seed, models_scored(log)))
+        replay(log, optimizer, examiner_of(log, study.fitness, study.settings.seed))
     replayed_s = time.perf_counter() - started
     engine = optimizer.engine
     assert isinstance(engine, Breeder)
