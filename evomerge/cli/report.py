@@ -9,7 +9,6 @@ from rich.console import Console
 
 from evomerge.cli import parser
 from evomerge.fitness import Estimate
-from evomerge.fitness.constraints import feasible_first
 from evomerge.report.html import write_report
 from evomerge.report.reading import Run, read_run
 from evomerge.report.summary import missing
@@ -54,8 +53,7 @@ def _best(results: Results) -> str | None:
     """The candidate that the search believes in most; None while nobody has been scored."""
     if not results.scored:
         return None
-    losses = feasible_first([one.losses for one in results.scored], [one.violations for one in results.scored])
-    best = results.scored[min(range(len(losses)), key=lambda index: sum(losses[index]))]
+    best = results.best_so_far[-1]
     values = listed([f"{name} {_plain(value)}" for name, value in results.values(best).items()])
     return f"Best so far, as the search believes: candidate {best.number} with {values}, on search items."
 

@@ -61,7 +61,9 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Scores jobs somewhere. Never raises for one candidate: its failure is an `Outcome`. Raises for all of them.
+    """Scores jobs somewhere. Never raises for one candidate: its failure is an `Outcome`.
+
+    `wait` raises `EvomergeError` where the machine is at fault.
 
     Attributes:
         capacity: How many jobs may be in flight at once.
