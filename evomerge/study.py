@@ -39,6 +39,7 @@ from evomerge.spaces import (
     measured_in,
     parse_space,
 )
+from evomerge.spaces.holes import corners
 from evomerge.spaces.lineage import BreedFile, Lineage, LineageSpace, bind_breed, is_breed, lattice_of, parse_breed
 from evomerge.warm_start import starts_of, with_starts
 
@@ -288,8 +289,4 @@ def _device(executor: InlineSettings | RaySettings) -> str:
 
 
 def _some_recipe(space: SearchSpace | LineageSpace) -> Recipe:
-    return space.decode(space.seeds[0] if space.seeds else tuple(_anything(gene) for gene in space.genes))
-
-
-def _anything(gene: Any) -> Any:
-    return gene.options[0] if hasattr(gene, "options") else gene.low
+    return space.decode(space.seeds[0] if space.seeds else tuple(next(corners(space.genes)).values()))
