@@ -30,9 +30,8 @@ def run(argv: Sequence[str]) -> int:
     given = arguments.parse_args(argv)
     state, settings = state_of(given.run), load_settings(given.run)
     limits = {name: value for name in _LIMITS if (value := getattr(given, name)) is not None}
-    is_outgrown = (
-        state.reason == SPENT and state.asked < settings.candidates
-    )  # by a resumption that was stopped at once
+    # A resumption with a larger budget that was stopped at once has left no trace but the budget.
+    is_outgrown = state.reason == SPENT and state.asked < settings.candidates
     if state.phase == "finished" and not limits and not is_outgrown:
         print(f"{given.run} is complete. `evomerge report {given.run}` shows it; --candidates N searches further.")
         return 0

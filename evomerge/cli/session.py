@@ -65,7 +65,7 @@ def go_on(settings: Settings, run_dir: Path) -> int:
 
 def _check_continues(study: Study, log: RunLog) -> None:
     """Refuse a budget that would have made other proposals from the beginning on."""
-    if not any(isinstance(event, Asked) for event in log.events()):
+    if not log.numbers(Asked):
         return
     try:
         replay(log, study.optimizer(), examiner_of(log, study.fitness, study.settings.seed))
